@@ -1,0 +1,2 @@
+//! The riptide command.
+fn main() {}

@@ -1,0 +1,194 @@
+//! What can go wrong while images are read, written or put together.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that reads, writes or builds image sets.
+pub type Result<T, E = DatasetError> = std::result::Result<T, E>;
+
+/// Why images could not be read, written or put together.
+///
+/// Every variant says which file (or which image) was at fault and what was expected of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatasetError {
+    /// The operating system refused a file or folder.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// A file or folder that has to be there is not.
+    #[error("{path}: no such file or folder; {hint}", path = path.display())]
+    NotFound {
+        /// What was looked for.
+        path: PathBuf,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// A file ends before the data that it declares, or in the middle of a record.
+    #[error("{path}: truncated: expected {expected} bytes, found {found}", path = path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that there should have been.
+        expected: u64,
+        /// Bytes that there were.
+        found: u64,
+    },
+
+    /// A file holds more than its header declares or than this reader accepts.
+    #[error("{path}: oversized: expected at most {expected} bytes, found {found}", path = path.display())]
+    Oversized {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes that there should have been.
+        expected: u64,
+        /// Bytes that there were (at least).
+        found: u64,
+    },
+
+    /// A file is not in the format that it was opened as.
+    #[error("{path}: {reason}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong, and what was expected.
+        reason: String,
+    },
+
+    /// An array has another element type than the one needed.
+    #[error("{path}: the array has dtype {found}, expected {expected}", path = path.display())]
+    WrongDtype {
+        /// The file.
+        path: PathBuf,
+        /// The dtype that was needed, in numpy's notation.
+        expected: String,
+        /// The dtype in the header.
+        found: String,
+    },
+
+    /// An array, or the images of a folder, have another shape than the one needed.
+    #[error("{path}: the shape is {found:?}, expected {expected}", path = path.display())]
+    WrongShape {
+        /// The file.
+        path: PathBuf,
+        /// The shape that was needed, such as `(N, H, W, 3)`.
+        expected: String,
+        /// The shape that was found.
+        found: Vec<u64>,
+    },
+
+    /// A file or folder holds no images at all.
+    #[error("{path}: no images; {hint}", path = path.display())]
+    Empty {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was looked for.
+        hint: String,
+    },
+
+    /// A label names a class that does not exist.
+    #[error("{origin}: image {index} has label {label}, but there are only {n_classes} classes")]
+    LabelOutOfRange {
+        /// Where the label came from: a path, or `image set`.
+        origin: String,
+        /// The image, counted from 0.
+        index: u64,
+        /// Its label.
+        label: i128,
+        /// The number of classes: labels are `0..n_classes`.
+        n_classes: usize,
+    },
+
+    /// The pixels do not make up a whole number of images, or not as many as there are labels.
+    #[error(
+        "{pixels} pixel bytes do not make {images} images of {height} x {width} x 3 ({} bytes)",
+        (*images as u128) * (*height as u128) * (*width as u128) * 3
+    )]
+    PixelCount {
+        /// The bytes given.
+        pixels: usize,
+        /// The number of images that they should have been.
+        images: usize,
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+    },
+
+    /// Two sets that should go together have different sizes or classes.
+    #[error("{what}: {left} against {right}")]
+    Mismatch {
+        /// What disagreed.
+        what: &'static str,
+        /// The first value.
+        left: String,
+        /// The second value.
+        right: String,
+    },
+
+    /// An image index or range lies outside the set.
+    #[error("image {index} was asked for, but there are only {len}")]
+    IndexOutOfRange {
+        /// The index (or the end of the range).
+        index: u64,
+        /// The number of images.
+        len: u64,
+    },
+
+    /// Some files of a folder could not be decoded.
+    #[error("{} of the image files cannot be read:{}", files.len(), list(files))]
+    Unreadable {
+        /// Each file with the reason, in sorted order.
+        files: Vec<(PathBuf, String)>,
+    },
+
+    /// An option was out of its range.
+    #[error("{option}: {reason}")]
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// What is allowed.
+        reason: String,
+    },
+}
+
+impl DatasetError {
+    /// An I/O error at a path; one of kind `NotFound` becomes [`DatasetError::NotFound`].
+    pub(crate) fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        if source.kind() == io::ErrorKind::NotFound {
+            return Self::NotFound {
+                path,
+                hint: "check the path".to_owned(),
+            };
+        }
+        Self::Io { path, source }
+    }
+
+    pub(crate) fn malformed(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Malformed {
+            path: path.as_ref().to_path_buf(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// At most ten of the files, each on its own line.
+fn list(files: &[(PathBuf, String)]) -> String {
+    const SHOWN: usize = 10;
+    let mut text: String = files
+        .iter()
+        .take(SHOWN)
+        .map(|(path, reason)| format!("\n  {}: {reason}", path.display()))
+        .collect();
+    if files.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", files.len() - SHOWN));
+    }
+    text
+}

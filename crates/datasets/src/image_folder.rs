@@ -1,0 +1,284 @@
+//! Images from ordinary files: a folder with one folder a class, a flat folder, or a glob pattern.
+//!
+//! Any format is read that the `image` crate is built with here: PNG, JPEG, BMP, GIF (first frame), TIFF, WebP and PNM; the
+//! content decides, not the extension. Everything becomes 8-bit RGB: grey is repeated, an alpha channel is dropped, 16-bit
+//! values are scaled down.
+
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::imageops::FilterType;
+use image::{ImageFormat, ImageReader, Limits, RgbImage};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DatasetError, Result};
+use crate::image_set::ImageSet;
+use crate::source::ImageSource;
+
+/// The largest image that is decoded: pixels on a side, and bytes.
+const MAX_SIDE: u32 = 32_768;
+const MAX_DECODED_BYTES: u64 = 1 << 30;
+/// The longest image file that is read.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// What to do with images of different sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// Keep them as they are; all must have the size of the first.
+    #[default]
+    Keep,
+    /// Stretch each to this size with a triangle (bilinear) filter, widened where the image shrinks so that every pixel
+    /// counts. The aspect ratio is not kept. Images that have the size already stay byte for byte.
+    To {
+        /// Rows.
+        height: u32,
+        /// Columns.
+        width: u32,
+    },
+}
+
+/// Loads a folder, a flat folder or a glob pattern whole. See [`ImageFolder::open`].
+///
+/// # Errors
+/// As [`ImageFolder::open`]; and all files that cannot be decoded, by name, in one error.
+pub fn load(path: impl AsRef<Path>, resize: Resize) -> Result<ImageSet> {
+    let path = path.as_ref();
+    let mut source = ImageFolder::open(path, resize)?;
+    let count = source.waiting.len();
+    source.next_chunk(count)?.ok_or_else(|| empty(path))
+}
+
+/// Image files that are read a chunk at a time, decoded in parallel, always in the same order.
+#[derive(Debug, Clone)]
+pub struct ImageFolder {
+    waiting: VecDeque<(PathBuf, u32)>,
+    class_names: Vec<String>,
+    skipped: Vec<PathBuf>,
+    resize: Resize,
+    size: Option<(u32, u32)>,
+}
+
+impl ImageFolder {
+    /// Lists the images of
+    /// - a folder of folders: each folder is a class; classes in the byte order of their names are labels 0, 1, …, and files
+    ///   are sorted by name within a class. Folders without images are no classes;
+    /// - a folder of image files: sorted by name, without labels;
+    /// - a glob pattern such as `shots/2024-*/*.png`: sorted by path, without labels;
+    /// - one image file.
+    ///
+    /// Names that start with a dot are passed over. So are files without an image format's extension, which
+    /// [`skipped`](Self::skipped) lists.
+    ///
+    /// # Errors
+    /// A path that does not exist, a folder that cannot be read, images both beside and inside class folders, no images,
+    /// a size to resize to that is 0 or over 32,768.
+    pub fn open(path: impl AsRef<Path>, resize: Resize) -> Result<Self> {
+        let path = path.as_ref();
+        if let Resize::To { height, width } = resize
+            && (!(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width))
+        {
+            let reason = format!("{height} x {width} is not between 1 and {MAX_SIDE} pixels a side");
+            return Err(DatasetError::InvalidOption {
+                option: "resize",
+                reason,
+            });
+        }
+        let mut folder = Self {
+            waiting: VecDeque::new(),
+            class_names: Vec::new(),
+            skipped: Vec::new(),
+            resize,
+            size: None,
+        };
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => folder.list_folder(path)?,
+            Ok(_) => folder.waiting.push_back((path.to_path_buf(), 0)),
+            Err(error) => match path.to_str().filter(|text| text.contains(['*', '?', '['])) {
+                Some(pattern) => folder.list_glob(path, pattern)?,
+                None => return Err(DatasetError::io(path, error)),
+            },
+        }
+        if folder.waiting.is_empty() {
+            return Err(empty(path));
+        }
+        if !folder.skipped.is_empty() {
+            tracing::warn!(path = %path.display(), files = folder.skipped.len(), "files that are no images were skipped");
+        }
+        Ok(folder)
+    }
+
+    /// The names of the classes, by label; empty where the folder has none.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Files that were passed over because their extension is not an image format's.
+    pub fn skipped(&self) -> &[PathBuf] {
+        &self.skipped
+    }
+
+    /// The files that are still to be read, in order.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.waiting.iter().map(|(path, _)| path.as_path())
+    }
+
+    fn list_folder(&mut self, path: &Path) -> Result<()> {
+        let (flat, folders) = list(path)?;
+        let flat = self.only_images(flat);
+        for folder in folders {
+            let (files, _) = list(&folder)?;
+            let files = self.only_images(files);
+            if files.is_empty() {
+                continue;
+            }
+            let label = u32::try_from(self.class_names.len()).unwrap_or(u32::MAX);
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.class_names.push(name);
+            self.waiting.extend(files.into_iter().map(|file| (file, label)));
+        }
+        if !flat.is_empty() && !self.class_names.is_empty() {
+            let example = flat.first().map(|file| file.display().to_string()).unwrap_or_default();
+            let reason =
+                format!("images both in class folders and beside them, such as {example}; move one or the other");
+            return Err(DatasetError::malformed(path, reason));
+        }
+        self.waiting.extend(flat.into_iter().map(|file| (file, 0)));
+        Ok(())
+    }
+
+    fn list_glob(&mut self, path: &Path, pattern: &str) -> Result<()> {
+        let broken = |error: glob::PatternError| DatasetError::malformed(path, format!("not a glob pattern: {error}"));
+        let mut files = Vec::new();
+        for file in glob::glob(pattern).map_err(broken)? {
+            let file = file.map_err(|error| {
+                let path = error.path().to_path_buf();
+                DatasetError::io(path, error.into())
+            })?;
+            if file.is_file() {
+                files.push(file);
+            }
+        }
+        files.sort_unstable();
+        let files = self.only_images(files);
+        self.waiting.extend(files.into_iter().map(|file| (file, 0)));
+        Ok(())
+    }
+
+    /// The files with an image format's extension; the others go to `skipped`.
+    fn only_images(&mut self, files: Vec<PathBuf>) -> Vec<PathBuf> {
+        let readable = |file: &PathBuf| ImageFormat::from_path(file).is_ok_and(|format| format.reading_enabled());
+        let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(readable);
+        self.skipped.extend(others);
+        images
+    }
+}
+
+impl ImageSource for ImageFolder {
+    fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>> {
+        // Decoding some at a time bounds the memory that images need before they are resized.
+        const TOGETHER: usize = 256;
+        let mut wanted = max.max(1).min(self.waiting.len());
+        let (mut pixels, mut labels, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        while wanted > 0 {
+            let files: Vec<_> = self.waiting.drain(..wanted.min(TOGETHER)).collect();
+            wanted -= files.len();
+            let resize = self.resize;
+            let images: Vec<_> = files.par_iter().map(|(file, _)| decode(file, resize)).collect();
+            for ((file, label), image) in files.into_iter().zip(images) {
+                let image = match image {
+                    Ok(image) => image,
+                    Err(reason) => {
+                        unreadable.push((file, reason));
+                        continue;
+                    }
+                };
+                let (width, height) = *self.size.get_or_insert(image.dimensions());
+                if image.dimensions() != (width, height) {
+                    let (w, h) = image.dimensions();
+                    return Err(DatasetError::WrongShape {
+                        path: file,
+                        expected: format!(
+                            "[{height}, {width}, 3] as the images before it; or ask for a size to resize to"
+                        ),
+                        found: vec![h.into(), w.into(), 3],
+                    });
+                }
+                pixels.extend_from_slice(image.as_raw());
+                labels.push(label);
+            }
+        }
+        if !unreadable.is_empty() {
+            return Err(DatasetError::Unreadable { files: unreadable });
+        }
+        let Some((width, height)) = self.size.filter(|_| !labels.is_empty()) else {
+            return Ok(None);
+        };
+        let (height, width) = (height as usize, width as usize);
+        if self.class_names.is_empty() {
+            return ImageSet::unlabelled(pixels, height, width).map(Some);
+        }
+        ImageSet::new(pixels, height, width, labels, self.class_names.clone()).map(Some)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        Some(self.waiting.len() as u64)
+    }
+}
+
+/// Decodes one file to 8-bit RGB; the error is what was wrong with it.
+fn decode(path: &Path, resize: Resize) -> std::result::Result<RgbImage, String> {
+    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if length > MAX_FILE_BYTES {
+        return Err(format!("{length} bytes, at most {MAX_FILE_BYTES} are read"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    if bytes.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    reader.limits(limits);
+    let image = reader.decode().map_err(|error| error.to_string())?.into_rgb8();
+    Ok(match resize {
+        Resize::To { height, width } if image.dimensions() != (width, height) => {
+            image::imageops::resize(&image, width, height, FilterType::Triangle)
+        }
+        _ => image,
+    })
+}
+
+/// The files and the folders in a folder, each sorted by name, without those whose names start with a dot.
+fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let io = |source| DatasetError::io(folder, source);
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
+        if path.is_dir() {
+            folders.push(path)
+        } else {
+            files.push(path)
+        }
+    }
+    files.sort_unstable();
+    folders.sort_unstable();
+    Ok((files, folders))
+}
+
+fn empty(path: &Path) -> DatasetError {
+    DatasetError::Empty {
+        path: path.to_path_buf(),
+        hint: "expected image files, or one folder of image files for each class".to_owned(),
+    }
+}

@@ -1,0 +1,63 @@
+//! Images to score: where they come from, what is sure about them, and how they are fetched.
+//!
+//! Everything here ends in an [`ImageSet`]: 8-bit colour images of one size, `(N, H, W, 3)`, with labels where they are
+//! known, checked once when it is made. It is filled from
+//! - [`cifar10`]: CIFAR-10 in the binary layout, a folder or the published archive;
+//! - [`cifar10_c`]: CIFAR-10-C and anything in its layout, one severity at a time;
+//! - [`image_folder`]: image files, one folder a class, or flat;
+//! - [`npy`]: numpy arrays, mapped or from standard input, and writing them;
+//! - [`shapes`]: generated pictures of ten classes, which need no download.
+//!
+//! Each is also an [`ImageSource`], read in chunks, so that any number of images needs a bounded amount of memory;
+//! [`source::open`] finds out what a path is. [`fetch`] gets the public files, verified, into a cache.
+//!
+//! No input makes these readers panic or allocate by a length that a header merely claims. Errors name the file, say what was
+//! wrong with it and what was expected.
+//!
+//! # Example
+//! Generated images to a `.npy` file and back, in chunks:
+//!
+//! ```
+//! use riptide_datasets::shapes::Shapes;
+//! use riptide_datasets::source::{OpenOptions, open};
+//! use riptide_datasets::{ImageSource, npy};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let images = Shapes::new(0).generate(0, 100);
+//! assert_eq!(images.shape(), [100, 32, 32, 3]);
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("shapes.npy");
+//! npy::write_images(&path, &images)?;
+//!
+//! let mut source = open(&path, OpenOptions::default())?;
+//! let mut seen = 0;
+//! while let Some(chunk) = source.next_chunk(32)? {
+//!     assert_eq!(chunk.image(0), images.image(seen));
+//!     seen += chunk.len();
+//! }
+//! assert_eq!(seen, 100);
+//! # Ok(())
+//! # }
+//! ```
+
+mod archive;
+mod atomic;
+pub mod cifar10;
+pub mod cifar10_c;
+pub mod error;
+pub mod fetch;
+pub mod image_folder;
+pub mod image_set;
+pub mod npy;
+pub mod shapes;
+pub mod source;
+
+pub use error::{DatasetError, Result};
+pub use image_set::ImageSet;
+pub use source::ImageSource;
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

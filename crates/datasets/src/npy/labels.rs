@@ -1,0 +1,187 @@
+//! Labels in a `.npy` file of one dimension.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use super::header::{Header, encode};
+use crate::error::{DatasetError, Result};
+
+/// Reads labels of any of numpy's integer types, signed or not, of either byte order.
+///
+/// # Errors
+/// A file that cannot be read or is not `.npy`, another dtype or more than one dimension, a file that is shorter or longer
+/// than its header says, and labels that are negative or do not fit into 32 bits.
+pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
+    let path = path.as_ref();
+    let io = |source| DatasetError::io(path, source);
+    let file = File::open(path).map_err(io)?;
+    let found = file.metadata().map_err(io)?.len();
+    let mut reader = BufReader::new(file);
+    let header = Header::read(&mut reader, path)?;
+    let (width, signed, big_endian) = integer(&header.dtype).ok_or_else(|| DatasetError::WrongDtype {
+        path: path.to_path_buf(),
+        expected: "an integer type".to_owned(),
+        found: header.dtype.clone(),
+    })?;
+    let [len] = *header.shape.as_slice() else {
+        return Err(DatasetError::WrongShape {
+            path: path.to_path_buf(),
+            expected: "(N,)".to_owned(),
+            found: header.shape,
+        });
+    };
+    let expected = u128::from(header.data_offset) + u128::from(len) * width as u128;
+    let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
+    match u128::from(found).cmp(&expected) {
+        std::cmp::Ordering::Less => {
+            return Err(DatasetError::Truncated {
+                path: path.to_path_buf(),
+                expected: wanted,
+                found,
+            });
+        }
+        std::cmp::Ordering::Greater => {
+            return Err(DatasetError::Oversized {
+                path: path.to_path_buf(),
+                expected: wanted,
+                found,
+            });
+        }
+        std::cmp::Ordering::Equal => {}
+    }
+    // The file is as long as the header says, so `len` elements do exist.
+    let mut labels = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    let mut element = [0u8; 8];
+    for index in 0..len {
+        let bytes = element.get_mut(..width).unwrap_or_default();
+        reader.read_exact(bytes).map_err(io)?;
+        let value = decode(bytes, signed, big_endian);
+        labels.push(u32::try_from(value).map_err(|_| {
+            DatasetError::malformed(path, format!("image {index} has label {value}, expected 0 or more"))
+        })?);
+    }
+    Ok(labels)
+}
+
+/// Writes labels as numpy's default integers (`<i8`, shape `(N,)`), first to a temporary file that is then renamed.
+///
+/// # Errors
+/// A folder that does not exist or cannot be written.
+pub fn write_labels(path: impl AsRef<Path>, labels: &[u32]) -> Result<()> {
+    let path = path.as_ref();
+    let io = |source| DatasetError::io(path, source);
+    let file = crate::atomic::temporary(path)?;
+    let mut out = BufWriter::new(file);
+    out.write_all(&encode("<i8", &[labels.len() as u64])).map_err(io)?;
+    for &label in labels {
+        out.write_all(&i64::from(label).to_le_bytes()).map_err(io)?;
+    }
+    let file = out
+        .into_inner()
+        .map_err(|error| DatasetError::io(path, error.into_error()))?;
+    crate::atomic::persist(file, path)
+}
+
+/// Bytes, signedness and byte order of an integer dtype.
+fn integer(dtype: &str) -> Option<(usize, bool, bool)> {
+    let (order, kind) = match dtype.as_bytes() {
+        [order @ (b'<' | b'>' | b'|' | b'='), kind @ ..] => (*order, kind),
+        kind => (b'|', kind),
+    };
+    let (signed, width) = match kind {
+        [b'i', width] => (true, *width),
+        [b'u', width] => (false, *width),
+        _ => return None,
+    };
+    let width = match width {
+        b'1' => 1,
+        b'2' => 2,
+        b'4' => 4,
+        b'8' => 8,
+        _ => return None,
+    };
+    // "|" (no order) is only meant for single bytes, "=" is the writer's order and cannot be known.
+    (width == 1 || matches!(order, b'<' | b'>')).then_some((width, signed, order == b'>'))
+}
+
+/// The value of one element of at most eight bytes.
+fn decode(bytes: &[u8], signed: bool, big_endian: bool) -> i128 {
+    let value = |so_far: i128, byte: &u8| (so_far << 8) | i128::from(*byte);
+    let unsigned = match big_endian {
+        true => bytes.iter().fold(0, value),
+        false => bytes.iter().rev().fold(0, value),
+    };
+    let bits = 8 * bytes.len();
+    if signed && bits > 0 && unsigned >> (bits - 1) != 0 {
+        unsigned - (1 << bits)
+    } else {
+        unsigned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(dtype: &str, shape: &[u64], data: &[u8]) -> Result<Vec<u32>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.npy");
+        std::fs::write(&path, [encode(dtype, shape), data.to_vec()].concat()).unwrap();
+        read_labels(&path)
+    }
+
+    #[test]
+    fn every_integer_type_is_read() {
+        for (dtype, data) in [
+            ("|u1", &[3u8, 9][..]),
+            ("|i1", &[3, 9]),
+            ("<u2", &[3, 0, 9, 0]),
+            (">i2", &[0, 3, 0, 9]),
+            ("<i4", &[3, 0, 0, 0, 9, 0, 0, 0]),
+            ("<i8", &[3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]),
+            (">u8", &[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9]),
+        ] {
+            assert_eq!(with(dtype, &[2], data).unwrap(), [3, 9], "{dtype}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_labels_is_refused() {
+        assert!(matches!(
+            with("<f4", &[1], &[0; 4]),
+            Err(DatasetError::WrongDtype { .. })
+        ));
+        assert!(matches!(
+            with("=i4", &[1], &[0; 4]),
+            Err(DatasetError::WrongDtype { .. })
+        ));
+        assert!(matches!(
+            with("|u1", &[1, 1], &[0]),
+            Err(DatasetError::WrongShape { .. })
+        ));
+        assert!(matches!(
+            with("|u1", &[3], &[0; 2]),
+            Err(DatasetError::Truncated { .. })
+        ));
+        assert!(matches!(
+            with("|u1", &[1], &[0; 2]),
+            Err(DatasetError::Oversized { .. })
+        ));
+        assert!(matches!(
+            with("<i8", &[u64::MAX], &[0; 8]),
+            Err(DatasetError::Truncated { .. })
+        ));
+        let negative = with("|i1", &[2], &[0, 0xff]).unwrap_err().to_string();
+        assert!(negative.contains("image 1 has label -1"), "{negative}");
+        assert!(with("<u8", &[1], &[0xff; 8]).is_err());
+    }
+
+    #[test]
+    fn written_labels_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.npy");
+        write_labels(&path, &[0, 7, u32::MAX]).unwrap();
+        assert_eq!(read_labels(&path).unwrap(), [0, 7, u32::MAX]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Images in numpy's `.npy` files: `uint8`, `(N, H, W, 3)`, C order.
+//!
+//! [`NpyImages`] maps a file and reads any range of it, [`NpyStream`] reads one from anything that can only be read once
+//! (standard input), and [`NpyWriter`] and [`write_images`] write one atomically.
+
+pub mod header;
+mod images;
+mod labels;
+mod stream;
+mod write;
+
+pub use header::Header;
+pub use images::{NpyImages, NpySource};
+pub use labels::{read_labels, write_labels};
+pub use stream::NpyStream;
+pub use write::{NpyWriter, write_images};
+
+use std::path::Path;
+
+use crate::error::{DatasetError, Result};
+use crate::image_set::{CHANNELS, image_bytes};
+
+/// The shape of an array of images.
+#[derive(Debug, Clone, Copy)]
+struct ImageShape {
+    len: u64,
+    height: usize,
+    width: usize,
+    image_bytes: usize,
+}
+
+/// Checks that a header is of images: `uint8`, four dimensions, three channels last, C order, a size that can be held.
+fn image_shape(header: &Header, path: &Path) -> Result<ImageShape> {
+    if !matches!(header.dtype.as_str(), "|u1" | "<u1" | ">u1" | "u1" | "uint8") {
+        return Err(DatasetError::WrongDtype {
+            path: path.to_path_buf(),
+            expected: "|u1 (uint8)".to_owned(),
+            found: header.dtype.clone(),
+        });
+    }
+    let wrong = || DatasetError::WrongShape {
+        path: path.to_path_buf(),
+        expected: "(N, H, W, 3)".to_owned(),
+        found: header.shape.clone(),
+    };
+    let [len, height, width, channels] = *header.shape.as_slice() else {
+        return Err(wrong());
+    };
+    if channels != CHANNELS as u64 || height == 0 || width == 0 || header.elements().is_none() {
+        return Err(wrong());
+    }
+    if header.fortran_order {
+        let reason = "the array is in Fortran order, expected C order; write it with numpy.ascontiguousarray";
+        return Err(DatasetError::malformed(path, reason));
+    }
+    let (height, width) = (usize::try_from(height), usize::try_from(width));
+    let (Ok(height), Ok(width)) = (height, width) else {
+        return Err(wrong());
+    };
+    let image_bytes = image_bytes(height, width)?;
+    Ok(ImageShape {
+        len,
+        height,
+        width,
+        image_bytes,
+    })
+}

@@ -1,0 +1,79 @@
+//! Images that arrive in chunks, so that any number of them needs only a bounded amount of memory.
+
+mod open;
+
+pub use open::{OpenOptions, open};
+
+use crate::error::Result;
+use crate::image_set::ImageSet;
+
+/// Images that are read a chunk at a time.
+///
+/// All chunks of a source have the same height, width and class names, and either all have labels or none has.
+pub trait ImageSource {
+    /// The next images, at most `max` of them (and at least one); `None` at the end.
+    ///
+    /// `max` 0 is taken as 1.
+    ///
+    /// # Errors
+    /// Whatever was wrong with the file behind it; after an error the source should not be read on.
+    fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>>;
+
+    /// How many images are still to come, where that is known beforehand.
+    fn remaining(&self) -> Option<u64>;
+
+    /// Reads everything that is left into one set; `None` when there was nothing left.
+    ///
+    /// # Errors
+    /// As [`next_chunk`](Self::next_chunk).
+    fn read_all(&mut self) -> Result<Option<ImageSet>> {
+        const CHUNK: usize = 8192;
+        let Some(mut all) = self.next_chunk(CHUNK)? else {
+            return Ok(None);
+        };
+        while let Some(more) = self.next_chunk(CHUNK)? {
+            all.append(&more)?;
+        }
+        Ok(Some(all))
+    }
+}
+
+impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
+    fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>> {
+        (**self).next_chunk(max)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        (**self).remaining()
+    }
+}
+
+/// A set that is in memory already, handed out in chunks. Made by [`ImageSet::into_source`].
+#[derive(Debug, Clone)]
+pub struct SetSource {
+    set: ImageSet,
+    next: usize,
+}
+
+impl ImageSet {
+    /// The set as an [`ImageSource`].
+    pub fn into_source(self) -> SetSource {
+        SetSource { set: self, next: 0 }
+    }
+}
+
+impl ImageSource for SetSource {
+    fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>> {
+        let end = self.next.saturating_add(max.max(1)).min(self.set.len());
+        if self.next == end {
+            return Ok(None);
+        }
+        let chunk = self.set.slice(self.next..end)?;
+        self.next = end;
+        Ok(Some(chunk))
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        Some((self.set.len() - self.next) as u64)
+    }
+}

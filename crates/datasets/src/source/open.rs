@@ -1,0 +1,81 @@
+//! Opening whatever a path turns out to be.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::cifar10::{Cifar10Source, Split};
+use crate::error::Result;
+use crate::image_folder::{ImageFolder, Resize};
+use crate::npy::{NpyImages, NpyStream};
+use crate::source::ImageSource;
+
+/// How [`open`] reads what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// The part of CIFAR-10, where the path is CIFAR-10.
+    pub split: Split,
+    /// What to do with image files of different sizes.
+    pub resize: Resize,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            split: Split::Test,
+            resize: Resize::Keep,
+        }
+    }
+}
+
+/// Opens images by what is at `path`:
+/// - `-`: a `.npy` stream on standard input;
+/// - a file that starts as a `.npy` file does: images `(N, H, W, 3)`;
+/// - a gzip file, or a folder with CIFAR-10's batch files: CIFAR-10 in the binary layout;
+/// - anything else: a folder of images, a glob pattern or one image file, as [`ImageFolder::open`] reads them.
+///
+/// # Errors
+/// As the reader in question.
+///
+/// ```
+/// use riptide_datasets::source::{OpenOptions, open};
+/// use riptide_datasets::{ImageSet, ImageSource, npy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("images.npy");
+/// npy::write_images(&path, &ImageSet::unlabelled(vec![7; 5 * 4 * 4 * 3], 4, 4)?)?;
+///
+/// let mut source = open(&path, OpenOptions::default())?;
+/// let mut seen = 0;
+/// while let Some(chunk) = source.next_chunk(2)? {
+///     seen += chunk.len();
+/// }
+/// assert_eq!(seen, 5);
+/// # Ok(())
+/// # }
+/// ```
+pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn ImageSource>> {
+    let path = path.as_ref();
+    if path == Path::new("-") {
+        return Ok(Box::new(NpyStream::new(std::io::stdin().lock(), "standard input")?));
+    }
+    if path.is_dir() {
+        let batches = |folder: &Path| options.split.files().iter().any(|file| folder.join(file).is_file());
+        if batches(path) || batches(&path.join("cifar-10-batches-bin")) {
+            return Ok(Box::new(Cifar10Source::open(path, options.split)?));
+        }
+        return Ok(Box::new(ImageFolder::open(path, options.resize)?));
+    }
+    let mut start = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        // Whatever cannot be read here is reported by the reader that is going to be chosen.
+        let _ = file.take(6).read_to_end(&mut start);
+    }
+    if start == b"\x93NUMPY" || path.extension().is_some_and(|extension| extension == "npy") {
+        return Ok(Box::new(NpyImages::open(path)?.into_source()));
+    }
+    if start.starts_with(&[0x1f, 0x8b]) {
+        return Ok(Box::new(Cifar10Source::open(path, options.split)?));
+    }
+    Ok(Box::new(ImageFolder::open(path, options.resize)?))
+}

@@ -1,0 +1,9 @@
+//! Detectors as folders that a person can read: JSON, .npy and the networks' own files, versioned, digests checked.
+
+mod detector;
+mod drift;
+mod folder;
+mod npy;
+
+pub use detector::{Detector, DetectorSettings, Preprocessing, SaveNetworks};
+pub use folder::{FORMAT_VERSION, MANIFEST};

@@ -1,0 +1,46 @@
+//! The harmful-drift experiment: does a drift detector find the drift that hurts, and stay quiet about the drift that
+//! does not?
+//!
+//! [`run`] follows the protocol of the published example of distillation drift detection on CIFAR-10: labelled clean test
+//! images, their corrupted twins, a classifier and the small network distilled from it. Every image passes through both
+//! networks once. A corrupted image is *harmful* where the classifier is right on the clean image and wrong on its twin,
+//! *harmless* where it is right on both. Batches are then contaminated with a rising fraction of one kind or the other,
+//! and each batch's scores are compared with those of a clean reference by a two-sample Kolmogorov-Smirnov test.
+//!
+//! ```
+//! use riptide_experiments::{Protocol, ProtocolParams};
+//! use riptide_corruptions::Corruption;
+//!
+//! let protocol: Protocol = ProtocolParams {
+//!     corruptions: vec![Corruption::GaussianNoise, Corruption::Brightness],
+//!     batches: 50,
+//!     ..Default::default()
+//! }
+//! .check()?;
+//! assert_eq!(protocol.contaminated(0.3), 30);
+//! # Ok::<(), riptide_experiments::ExperimentError>(())
+//! ```
+
+mod contamination;
+mod error;
+mod export;
+mod files;
+mod harmfulness;
+mod protocol;
+mod random;
+mod report;
+mod roc;
+mod run;
+mod store;
+mod subject;
+mod summary;
+mod table;
+
+pub use contamination::Batch;
+pub use error::ExperimentError;
+pub use harmfulness::Kind;
+pub use protocol::{Protocol, ProtocolParams, Sampling};
+pub use run::{Observer, Silent, Timings, run};
+pub use subject::{Networks, TestImages};
+pub use summary::{Accuracy, Cell, Interval, Moments, ScoreSummary, SeveritySummary, Summary};
+pub use table::table;

@@ -1,0 +1,233 @@
+//! The experiment's options, checked once.
+
+use riptide_corruptions::{Corruption, Severity};
+use riptide_detectors::ScoreKind;
+use riptide_stats::ks::Alternative;
+use serde::{Deserialize, Serialize};
+
+use crate::ExperimentError;
+
+/// How reference and batches are drawn from the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampling {
+    /// The reference is drawn without replacement and the clean part of a batch from the images outside it, so that
+    /// reference and batch are independent and a clean batch's p-value is uniform.
+    WithoutReplacement,
+    /// Reference and batches are drawn with replacement from all clean test images, as the published example does.
+    WithReplacement,
+}
+
+/// The options of an experiment, as a user gives them. [`ProtocolParams::check`] turns them into a [`Protocol`].
+///
+/// ```
+/// use riptide_experiments::ProtocolParams;
+///
+/// let protocol = ProtocolParams { batch_size: 200, ..Default::default() }.check()?;
+/// assert_eq!(protocol.params().n_ref, 1000);
+/// # Ok::<(), riptide_experiments::ExperimentError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProtocolParams {
+    /// Images in the reference.
+    pub n_ref: usize,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Batches at each severity, kind and contamination.
+    pub batches: usize,
+    /// Contaminations: the fraction of a batch, 0 to 1, that is drawn from the corrupted images. The number of corrupted
+    /// images is `round(fraction * batch_size)`: exact percentages, where the published example truncates
+    /// `int(100 * (1 - p))` and so in truth uses 61, 71, 81 and 91 % for the last four of its ten.
+    pub fractions: Vec<f64>,
+    /// Seed of every draw: corruptions, reference, batches, bootstrap.
+    pub seed: u64,
+    /// Level of the test: a batch alarms when its p-value is below it.
+    pub p_val: f64,
+    /// Alternative of the Kolmogorov-Smirnov test. The published example is two-sided; `greater` is the harmful
+    /// direction.
+    pub alternative: Alternative,
+    /// How reference and batches are drawn.
+    pub sampling: Sampling,
+    /// Corruptions, stacked at each severity.
+    pub corruptions: Vec<Corruption>,
+    /// Severities, each swept by itself.
+    pub severities: Vec<Severity>,
+    /// Scores compared; the first is the one that the tables and figures lead with.
+    pub scores: Vec<ScoreKind>,
+    /// Resamples of the bootstrap behind the areas under the ROC curve.
+    pub resamples: usize,
+}
+
+impl Default for ProtocolParams {
+    fn default() -> Self {
+        Self {
+            n_ref: 1000,
+            batch_size: 100,
+            batches: 100,
+            fractions: (0..10).map(|tenth| f64::from(tenth) / 10.0).collect(),
+            seed: 0,
+            p_val: 0.05,
+            alternative: Alternative::TwoSided,
+            sampling: Sampling::WithoutReplacement,
+            corruptions: Corruption::ALL.to_vec(),
+            severities: Severity::ALL.to_vec(),
+            scores: vec![ScoreKind::Distillation],
+            resamples: 200,
+        }
+    }
+}
+
+/// A protocol whose options have been checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Protocol(ProtocolParams);
+
+impl ProtocolParams {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Option`] for an empty list, a repeated entry, a count of zero, a fraction outside 0 to 1, or a
+    /// level outside 0 to 1.
+    pub fn check(self) -> Result<Protocol, ExperimentError> {
+        let counts = [
+            ("--n-ref", self.n_ref, 2),
+            ("--batch-size", self.batch_size, 1),
+            ("--batches", self.batches, 1),
+            ("--resamples", self.resamples, 1),
+        ];
+        for (option, value, least) in counts {
+            if value < least {
+                return Err(ExperimentError::option(
+                    option,
+                    format!("{value} is too small; give at least {least}"),
+                ));
+            }
+        }
+        for &fraction in &self.fractions {
+            if !(0.0..=1.0).contains(&fraction) {
+                return Err(ExperimentError::option(
+                    "--fractions",
+                    format!("{fraction} is not between 0 and 1"),
+                ));
+            }
+        }
+        if !(self.p_val > 0.0 && self.p_val < 1.0) {
+            return Err(ExperimentError::option(
+                "--p-val",
+                format!("{} is not between 0 and 1", self.p_val),
+            ));
+        }
+        if self.scores.contains(&ScoreKind::Energy) {
+            let reason = "energy needs logits, and an experiment keeps probabilities; give another score";
+            return Err(ExperimentError::option("--scores", reason));
+        }
+        distinct("--fractions", &self.fractions)?;
+        distinct("--corruptions", &self.corruptions)?;
+        distinct("--severities", &self.severities)?;
+        distinct("--scores", &self.scores)?;
+        Ok(Protocol(self))
+    }
+}
+
+fn distinct<T: PartialEq>(option: &'static str, values: &[T]) -> Result<(), ExperimentError> {
+    if values.is_empty() {
+        return Err(ExperimentError::option(option, "the list is empty; give at least one"));
+    }
+    let repeated = values
+        .iter()
+        .enumerate()
+        .any(|(i, value)| values.iter().take(i).any(|other| other == value));
+    if repeated {
+        return Err(ExperimentError::option(option, "an entry is repeated; give each once"));
+    }
+    Ok(())
+}
+
+impl Protocol {
+    /// The options.
+    pub fn params(&self) -> &ProtocolParams {
+        &self.0
+    }
+
+    /// Corrupted images in a batch at `fraction`: `round(fraction * batch_size)`.
+    pub fn contaminated(&self, fraction: f64) -> usize {
+        // A fraction of 0 to 1 of a batch size: non-negative and no larger than it.
+        (fraction * self.0.batch_size as f64).round() as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_the_published_protocol_with_exact_percentages() {
+        let protocol = ProtocolParams::default().check().unwrap();
+        let counts: Vec<usize> = protocol
+            .params()
+            .fractions
+            .iter()
+            .map(|&f| protocol.contaminated(f))
+            .collect();
+        assert_eq!(counts, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    }
+
+    #[test]
+    fn unusable_options_are_named() {
+        let cases = [
+            (
+                ProtocolParams {
+                    n_ref: 0,
+                    ..Default::default()
+                },
+                "--n-ref",
+            ),
+            (
+                ProtocolParams {
+                    batches: 0,
+                    ..Default::default()
+                },
+                "--batches",
+            ),
+            (
+                ProtocolParams {
+                    fractions: vec![1.5],
+                    ..Default::default()
+                },
+                "--fractions",
+            ),
+            (
+                ProtocolParams {
+                    fractions: vec![f64::NAN],
+                    ..Default::default()
+                },
+                "--fractions",
+            ),
+            (
+                ProtocolParams {
+                    p_val: 0.0,
+                    ..Default::default()
+                },
+                "--p-val",
+            ),
+            (
+                ProtocolParams {
+                    severities: vec![],
+                    ..Default::default()
+                },
+                "--severities",
+            ),
+            (
+                ProtocolParams {
+                    fractions: vec![0.1, 0.1],
+                    ..Default::default()
+                },
+                "--fractions",
+            ),
+        ];
+        for (params, option) in cases {
+            let message = params.check().unwrap_err().to_string();
+            assert!(message.starts_with(option), "{message}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! What an experiment found, as numbers.
+
+use riptide_corruptions::{Corruption, Severity};
+use riptide_detectors::ScoreKind;
+use riptide_stats::summary::{mean, min_max, std};
+use serde::{Deserialize, Serialize};
+
+use crate::contamination::Batch;
+use crate::harmfulness::{CorruptedPass, Kind, Pass, Place, pool};
+use crate::random::{Purpose, stream};
+use crate::roc::Roc;
+use crate::subject::{Networks, TestImages};
+use crate::{ExperimentError, Protocol, ProtocolParams};
+
+/// Everything that an experiment found, as `summary.json` holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The dataset's name.
+    pub dataset: String,
+    /// Where the corrupted images came from, in a sentence.
+    pub provenance: String,
+    /// Number of clean test images.
+    pub n_images: usize,
+    /// SHA-256 of the clean images and labels.
+    pub images_digest: String,
+    /// SHA-256 over both networks.
+    pub networks_digest: String,
+    /// The options.
+    pub protocol: ProtocolParams,
+    /// The classifier's accuracy on the clean images, 0 to 1.
+    pub accuracy: f64,
+    /// Clean scores, one entry a score of the protocol.
+    pub clean: Vec<Moments>,
+    /// Accuracy of each corruption at each severity.
+    pub accuracies: Vec<Accuracy>,
+    /// One entry a severity.
+    pub severities: Vec<SeveritySummary>,
+    /// One entry a score, severity, kind and contamination.
+    pub sweep: Vec<Cell>,
+}
+
+/// Count, mean and population standard deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    /// Number of values.
+    pub n: usize,
+    /// Mean; none without values.
+    pub mean: Option<f64>,
+    /// Population standard deviation; none without values.
+    pub std: Option<f64>,
+}
+
+/// Accuracy of one corruption at one severity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// The corruption.
+    pub corruption: Corruption,
+    /// The severity.
+    pub severity: Severity,
+    /// Fraction of images that the classifier gets right.
+    pub accuracy: f64,
+}
+
+/// What was found at one severity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeveritySummary {
+    /// The severity.
+    pub severity: Severity,
+    /// Mean accuracy over the corruptions.
+    pub accuracy: f64,
+    /// Population standard deviation of the accuracy over the corruptions.
+    pub accuracy_std: f64,
+    /// One entry a score of the protocol.
+    pub scores: Vec<ScoreSummary>,
+}
+
+/// One score at one severity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreSummary {
+    /// The score.
+    pub score: ScoreKind,
+    /// Scores of harmful images.
+    pub harmful: Moments,
+    /// Scores of harmless images.
+    pub harmless: Moments,
+    /// Area under the ROC curve, harmful against harmless; none where a kind has no images.
+    pub auroc: Option<Interval>,
+}
+
+/// An estimate with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The estimate.
+    pub estimate: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// The batches of one score, severity, kind and contamination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The score.
+    pub score: ScoreKind,
+    /// The severity.
+    pub severity: Severity,
+    /// Whether the corrupted images are harmful.
+    pub kind: Kind,
+    /// Fraction of corrupted images, 0 to 1.
+    pub fraction: f64,
+    /// Mean p-value.
+    pub mean: f64,
+    /// Population standard deviation of the p-values.
+    pub std: f64,
+    /// Smallest p-value.
+    pub min: f64,
+    /// Largest p-value.
+    pub max: f64,
+    /// Fraction of batches whose p-value is below the level, with its Wilson interval.
+    pub alarms: Interval,
+}
+
+impl Summary {
+    pub(crate) fn new(
+        images: &TestImages,
+        networks: &Networks,
+        protocol: &Protocol,
+        clean: &Pass,
+        corrupted: &[CorruptedPass],
+        batches: &[Batch],
+    ) -> Result<Self, ExperimentError> {
+        let params = protocol.params();
+        let mut severities = Vec::new();
+        for &severity in &params.severities {
+            let twins: Vec<&CorruptedPass> = corrupted.iter().filter(|twin| twin.severity == severity).collect();
+            severities.push(severity_summary(severity, clean, &twins, params)?);
+        }
+        Ok(Self {
+            dataset: images.name().to_owned(),
+            provenance: images.provenance(),
+            n_images: images.clean().len(),
+            images_digest: images.digest().to_owned(),
+            networks_digest: networks.digest().to_owned(),
+            protocol: params.clone(),
+            accuracy: clean.accuracy(),
+            clean: clean
+                .scores
+                .iter()
+                .map(|scores| moments(scores.iter().copied()))
+                .collect::<Result<_, _>>()?,
+            accuracies: corrupted
+                .iter()
+                .map(|twin| Accuracy {
+                    corruption: twin.corruption,
+                    severity: twin.severity,
+                    accuracy: twin.pass.accuracy(),
+                })
+                .collect(),
+            severities,
+            sweep: cells(batches, params)?,
+        })
+    }
+
+    /// The cells of one score, severity and kind, by rising contamination.
+    pub fn cells(&self, score: ScoreKind, severity: Severity, kind: Kind) -> impl Iterator<Item = &Cell> {
+        self.sweep
+            .iter()
+            .filter(move |cell| cell.score == score && cell.severity == severity && cell.kind == kind)
+    }
+
+    /// Smallest contamination from which on at least `power` of the harmful batches alarm, 0 to 1.
+    pub fn detection(&self, score: ScoreKind, severity: Severity, power: f64) -> Option<f64> {
+        let mut cells: Vec<&Cell> = self
+            .cells(score, severity, Kind::Harmful)
+            .filter(|cell| cell.fraction > 0.0)
+            .collect();
+        cells.sort_by(|a, b| a.fraction.total_cmp(&b.fraction));
+        let missed = cells.iter().rposition(|cell| cell.alarms.estimate < power);
+        cells.get(missed.map_or(0, |last| last + 1)).map(|cell| cell.fraction)
+    }
+
+    /// Mean alarm rate of the harmless batches of one score and severity, over all contaminations above 0.
+    pub fn false_alarms(&self, score: ScoreKind, severity: Severity) -> Option<f64> {
+        let rates: Vec<f64> = self
+            .cells(score, severity, Kind::Harmless)
+            .filter(|c| c.fraction > 0.0)
+            .map(|c| c.alarms.estimate)
+            .collect();
+        (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+    }
+}
+
+fn severity_summary(
+    severity: Severity,
+    clean: &Pass,
+    twins: &[&CorruptedPass],
+    params: &ProtocolParams,
+) -> Result<SeveritySummary, ExperimentError> {
+    let accuracies: Vec<f64> = twins.iter().map(|twin| twin.pass.accuracy()).collect();
+    let harmful = pool(clean, twins, Kind::Harmful);
+    let harmless = pool(clean, twins, Kind::Harmless);
+    let mut scores = Vec::new();
+    for (column, &score) in params.scores.iter().enumerate() {
+        let value = |&(place, image): &Place| twins[place].pass.scores[column][image];
+        let entries = |places: &[Place], positive| -> Vec<(f32, bool, u32)> {
+            places
+                .iter()
+                .map(|place| (value(place), positive, place.1 as u32))
+                .collect()
+        };
+        let roc = Roc::new([entries(&harmful, true), entries(&harmless, false)].concat());
+        scores.push(ScoreSummary {
+            score,
+            harmful: moments(harmful.iter().map(value))?,
+            harmless: moments(harmless.iter().map(value))?,
+            auroc: bootstrap(&roc, clean.correct.len(), params, severity)?,
+        });
+    }
+    Ok(SeveritySummary {
+        severity,
+        accuracy: mean(&accuracies)?,
+        accuracy_std: std(&accuracies)?,
+        scores,
+    })
+}
+
+/// The area with a percentile interval; clean images are resampled, each with all its corrupted twins, since twins of
+/// one image are not independent.
+fn bootstrap(
+    roc: &Roc,
+    n_images: usize,
+    params: &ProtocolParams,
+    severity: Severity,
+) -> Result<Option<Interval>, ExperimentError> {
+    use rand::RngExt;
+    use rayon::prelude::*;
+
+    let Some(estimate) = roc.area(&vec![1; n_images]) else {
+        return Ok(None);
+    };
+    let areas: Vec<f64> = (0..params.resamples)
+        .into_par_iter()
+        .filter_map(|resample| {
+            let mut rng = stream(
+                params.seed,
+                Purpose::Bootstrap,
+                [u64::from(severity.get()), resample as u64],
+            );
+            let mut weights = vec![0; n_images];
+            for _ in 0..n_images {
+                if let Some(weight) = weights.get_mut(rng.random_range(0..n_images)) {
+                    *weight += 1;
+                }
+            }
+            roc.area(&weights)
+        })
+        .collect();
+    if areas.is_empty() {
+        return Ok(Some(Interval {
+            estimate,
+            low: estimate,
+            high: estimate,
+        }));
+    }
+    let percentile = riptide_stats::summary::percentile;
+    Ok(Some(Interval {
+        estimate,
+        low: percentile(&areas, 2.5)?,
+        high: percentile(&areas, 97.5)?,
+    }))
+}
+
+fn moments(values: impl Iterator<Item = f32>) -> Result<Moments, ExperimentError> {
+    let values: Vec<f64> = values.map(f64::from).collect();
+    if values.is_empty() {
+        return Ok(Moments {
+            n: 0,
+            mean: None,
+            std: None,
+        });
+    }
+    Ok(Moments {
+        n: values.len(),
+        mean: Some(mean(&values)?),
+        std: Some(std(&values)?),
+    })
+}
+
+fn cells(batches: &[Batch], params: &ProtocolParams) -> Result<Vec<Cell>, ExperimentError> {
+    let mut cells = Vec::new();
+    for (column, &score) in params.scores.iter().enumerate() {
+        for cell in batches.chunk_by(|a, b| (a.severity, a.kind, a.fraction) == (b.severity, b.kind, b.fraction)) {
+            let Some(first) = cell.first() else { continue };
+            let p: Vec<f64> = cell
+                .iter()
+                .filter_map(|batch| batch.tests.get(column))
+                .map(|test| test.1)
+                .collect();
+            let (min, max) = min_max(&p)?;
+            cells.push(Cell {
+                score,
+                severity: first.severity,
+                kind: first.kind,
+                fraction: first.fraction,
+                mean: mean(&p)?,
+                std: std(&p)?,
+                min,
+                max,
+                alarms: wilson(p.iter().filter(|&&p| p < params.p_val).count(), p.len()),
+            });
+        }
+    }
+    Ok(cells)
+}
+
+/// Wilson's 95 % interval of a proportion (Wilson 1927).
+fn wilson(successes: usize, n: usize) -> Interval {
+    const Z: f64 = 1.959_963_984_540_054;
+    let n = n as f64;
+    let estimate = successes as f64 / n;
+    let centre = (estimate + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (estimate * (1.0 - estimate) / n + Z * Z / (4.0 * n * n)).sqrt();
+    Interval {
+        estimate,
+        low: (centre - half).max(0.0),
+        high: (centre + half).min(1.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_agrees_with_published_values() {
+        // Newcombe (1998), table I: 81 of 263, and 0 of 20.
+        let interval = wilson(81, 263);
+        assert!(
+            (interval.low - 0.2553).abs() < 5e-5 && (interval.high - 0.3662).abs() < 5e-5,
+            "{interval:?}"
+        );
+        let none = wilson(0, 20);
+        assert!(none.low == 0.0 && (none.high - 0.1611).abs() < 5e-5, "{none:?}");
+    }
+}

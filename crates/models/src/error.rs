@@ -1,0 +1,240 @@
+//! What can go wrong with networks, their configurations and their files.
+
+use std::path::PathBuf;
+
+use candle_core::Shape;
+
+/// Everything this crate's functions can fail with.
+///
+/// Each variant says what was wrong, where, and where possible what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done: "read", "write", "create".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A configuration holds a value that no network can have.
+    #[error("invalid configuration: {field} is {value}, but must be {expected}")]
+    Config {
+        /// The field of the configuration.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// The values that are allowed.
+        expected: String,
+    },
+    /// A `config.json` is not JSON, or not the configuration of a network of this crate.
+    #[error("{} is not a network configuration: {source}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON reader said, with line and column.
+        source: serde_json::Error,
+    },
+    /// A safetensors file is damaged or is something else.
+    #[error("{} is not a whole safetensors file: {source}", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: safetensors::SafeTensorError,
+    },
+    /// A file is not HDF5 at all.
+    #[error("{} is not an HDF5 file; a Keras model saved with `model.save(\"NAME.h5\")` is expected", path.display())]
+    NotHdf5 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An HDF5 file is damaged, truncated or uses a feature that the reader does not have.
+    #[error("cannot read {} as HDF5 (is the file whole?): {source}", path.display())]
+    Hdf5 {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: Box<hdf5_reader::error::Error>,
+    },
+    /// A Keras file holds another network than the ones this crate knows.
+    #[error("{}: {message}", path.display())]
+    UnknownArchitecture {
+        /// The file.
+        path: PathBuf,
+        /// What was found, and what would have been accepted.
+        message: String,
+    },
+    /// A layer that the architecture needs is not in the file.
+    #[error("{} has no layer {layer}, which a {architecture} needs", path.display())]
+    MissingLayer {
+        /// The file.
+        path: PathBuf,
+        /// The layer's name in the file.
+        layer: String,
+        /// The architecture, in words.
+        architecture: String,
+    },
+    /// A layer of an imported file has an array of another shape than the architecture needs.
+    #[error("{}: layer {layer}: {array} has shape {found:?}, but {expected:?} is needed", path.display())]
+    LayerShape {
+        /// The file.
+        path: PathBuf,
+        /// The layer's name in the file.
+        layer: String,
+        /// The array within the layer, such as `kernel`.
+        array: &'static str,
+        /// The shape in the file, in the file's own order of axes.
+        found: Vec<usize>,
+        /// The shape that the architecture needs, in the file's own order of axes.
+        expected: Vec<usize>,
+    },
+    /// A layer of an imported file computes something else than the architecture's.
+    #[error("{}: layer {layer} has {setting} {found}, but the architecture has {expected} there", path.display())]
+    LayerSetting {
+        /// The file.
+        path: PathBuf,
+        /// The layer's name in the file.
+        layer: String,
+        /// The setting, such as `activation`.
+        setting: &'static str,
+        /// Its value in the file.
+        found: String,
+        /// The value that the architecture has.
+        expected: String,
+    },
+    /// A parameter that the configuration asks for is not among the weights.
+    #[error("the weights have no parameter {name} (shape {expected:?}), which the configuration asks for")]
+    MissingParameter {
+        /// The parameter's canonical name.
+        name: String,
+        /// The shape it should have.
+        expected: Shape,
+    },
+    /// The weights hold a parameter that the configuration does not know.
+    #[error(
+        "the weights have a parameter {name}, which the configuration does not ask for; are they another network's?"
+    )]
+    UnexpectedParameter {
+        /// The parameter's name.
+        name: String,
+    },
+    /// A parameter has another shape than the configuration asks for.
+    #[error("parameter {name} has shape {found:?}, but the configuration asks for {expected:?}")]
+    ParameterShape {
+        /// The parameter's canonical name.
+        name: String,
+        /// Its shape.
+        found: Shape,
+        /// The shape it should have.
+        expected: Shape,
+    },
+    /// A parameter is not a tensor of 32-bit floats.
+    #[error("parameter {name} is stored as {found}; only f32, f16, bf16 and f64 are read")]
+    ParameterType {
+        /// The parameter's name.
+        name: String,
+        /// The type found.
+        found: String,
+    },
+    /// A parameter holds a NaN or an infinity, or a variance that is negative.
+    #[error("parameter {name} holds {value} at index {index}; the weights are damaged or the training diverged")]
+    ParameterValue {
+        /// The parameter's canonical name.
+        name: String,
+        /// The flat index of the first such value.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// Images do not have the layout that a network takes.
+    #[error("images are a {found}, but {expected} is needed")]
+    Images {
+        /// The shape and type of the images given.
+        found: String,
+        /// The shapes and types that the network takes.
+        expected: String,
+    },
+    /// Two networks cannot work on the same images.
+    #[error("the classifier and the distilled network differ in {what}: {classifier} and {distilled}")]
+    Pair {
+        /// What they disagree about.
+        what: &'static str,
+        /// The classifier's value.
+        classifier: String,
+        /// The distilled network's value.
+        distilled: String,
+    },
+    /// A path that should hold a network holds nothing that is known.
+    #[error("{}: {message}", path.display())]
+    NotANetwork {
+        /// The path.
+        path: PathBuf,
+        /// What was found, and what would have been accepted.
+        message: String,
+    },
+    /// An ONNX file is damaged, is no image classifier, or leaves something open.
+    #[error("{} {message}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong, and where possible what to do.
+        message: String,
+    },
+    /// An ONNX file was given to a build that cannot read them.
+    #[error("{} is an ONNX file, which this build cannot read; build riptide-models with the feature onnx", path.display())]
+    OnnxDisabled {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An operation needs a network whose parameters are known, and was given one from an ONNX file.
+    #[error("{operation} needs a network with known parameters, but this one is an ONNX file")]
+    Opaque {
+        /// What was asked for.
+        operation: &'static str,
+    },
+    /// What a classifier gives as probabilities does not add up to 1.
+    #[error(
+        "the outputs for image {image} add up to {sum} instead of 1: they are not class probabilities; are they logits?"
+    )]
+    NotProbabilities {
+        /// The index of the image in the batch.
+        image: usize,
+        /// The sum of its outputs.
+        sum: f64,
+    },
+    /// The kernels refused: the tier that `RIPTIDE_KERNEL` names cannot run, or a size is beyond them.
+    #[error(transparent)]
+    Kernel(#[from] riptide_kernels::KernelError),
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Candle(#[source] Box<candle_core::Error>),
+}
+
+impl ModelError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+impl From<candle_core::Error> for ModelError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Candle(Box::new(error))
+    }
+}
+
+impl From<ModelError> for candle_core::Error {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Candle(error) => *error,
+            other => candle_core::Error::wrap(other),
+        }
+    }
+}

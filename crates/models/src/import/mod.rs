@@ -1,0 +1,4 @@
+//! Reading networks that other programs wrote.
+
+pub mod keras;
+mod keras_file;

@@ -1,0 +1,19 @@
+//! `cargo xtask bench`: speed, measured as ratios against peers in the same run.
+
+use clap::{Args, Subcommand};
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// What can be measured; one file each.
+#[derive(Debug, Subcommand)]
+enum What {}
+
+/// Runs the chosen measurement.
+pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args.what {}
+}
