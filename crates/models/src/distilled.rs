@@ -6,6 +6,7 @@ use crate::config::DistilledCnnConfig;
 use crate::error::ModelError;
 use crate::forward;
 use crate::layers::{Conv, Dense, flatten_nhwc};
+use crate::plan::{Lazy, Plan};
 use crate::weights::Weights;
 
 /// The small convolutional network that model distillation trains to mimic a classifier.
@@ -29,6 +30,7 @@ pub struct DistilledCnn {
     convolutions: Vec<Conv>,
     dense1: Dense,
     dense2: Dense,
+    plan: Lazy<Plan>,
 }
 
 impl DistilledCnn {
@@ -48,6 +50,7 @@ impl DistilledCnn {
             dense2: Dense::new(&weights, "dense2")?,
             config,
             weights,
+            plan: Lazy::default(),
         })
     }
 
@@ -102,6 +105,15 @@ impl forward::Architecture for DistilledCnn {
             n_classes,
             preprocessing,
         }
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn plan(&self) -> Result<&Plan, ModelError> {
+        self.plan
+            .get_or_compile(|| Plan::distilled(&self.config, &self.weights))
     }
 
     fn layers(&self, x: &Tensor) -> candle_core::Result<Tensor> {

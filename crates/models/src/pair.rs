@@ -1,9 +1,11 @@
 //! A classifier and its distilled network, run together over raw images.
 
 use candle_core::{Device, Module, Tensor};
+use riptide_kernels::Simd;
 
 use crate::error::ModelError;
 use crate::network::Network;
+use crate::plan::{Lazy, PairPlan};
 
 /// How many images go through the networks at a time, which bounds the memory that a call needs.
 const CHUNK: usize = 256;
@@ -24,6 +26,7 @@ const CHUNK: usize = 256;
 pub struct NetworkPair {
     classifier: Network,
     distilled: Network,
+    plan: Lazy<PairPlan>,
 }
 
 impl NetworkPair {
@@ -45,7 +48,11 @@ impl NetworkPair {
             let (a, b) = (classifier.input_size(), distilled.input_size());
             return Err(disagreement("size of images", format!("{a:?}"), format!("{b:?}")));
         }
-        Ok(Self { classifier, distilled })
+        Ok(Self {
+            classifier,
+            distilled,
+            plan: Lazy::default(),
+        })
     }
 
     /// The classifier.
@@ -85,6 +92,9 @@ impl NetworkPair {
                 expected: format!("u8 (N, {h}, {w}, 3)"),
             });
         }
+        if self.is_plannable() {
+            return self.plan()?.predict_proba(images);
+        }
         let mut outputs = (
             Vec::with_capacity(n * self.n_classes()),
             Vec::with_capacity(n * self.n_classes()),
@@ -99,5 +109,22 @@ impl NetworkPair {
                 .extend(self.distilled.forward(&images)?.flatten_all()?.to_vec1::<f32>()?);
         }
         Ok(outputs)
+    }
+
+    /// Whether both networks can be compiled: neither is an ONNX file, and all parameters are plain ones on the CPU.
+    fn is_plannable(&self) -> bool {
+        [&self.classifier, &self.distilled]
+            .iter()
+            .all(|network| !matches!(network, Network::Onnx(_)) && network.weights().are_plain_on_cpu())
+    }
+
+    fn plan(&self) -> Result<&PairPlan, ModelError> {
+        self.plan.get_or_compile(|| {
+            PairPlan::new(
+                (&self.classifier.config(), self.classifier.weights()),
+                (&self.distilled.config(), self.distilled.weights()),
+                Simd::current()?,
+            )
+        })
     }
 }

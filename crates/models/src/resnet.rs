@@ -6,6 +6,7 @@ use crate::config::ResNetConfig;
 use crate::error::ModelError;
 use crate::forward;
 use crate::layers::{ConvBn, Dense, global_mean_pool};
+use crate::plan::{Lazy, Plan};
 use crate::weights::Weights;
 
 /// A residual network for small images (He et al. 2015), with a projection on the first shortcut of every stage.
@@ -29,6 +30,7 @@ pub struct ResNet {
     stem: ConvBn,
     blocks: Vec<Block>,
     fc: Dense,
+    plan: Lazy<Plan>,
 }
 
 /// Two 3x3 convolutions beside a shortcut.
@@ -80,6 +82,7 @@ impl ResNet {
             fc: Dense::new(&weights, "fc10")?,
             config,
             weights,
+            plan: Lazy::default(),
         })
     }
 
@@ -134,6 +137,14 @@ impl forward::Architecture for ResNet {
             n_classes,
             preprocessing,
         }
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn plan(&self) -> Result<&Plan, ModelError> {
+        self.plan.get_or_compile(|| Plan::resnet(&self.config, &self.weights))
     }
 
     fn layers(&self, x: &Tensor) -> candle_core::Result<Tensor> {

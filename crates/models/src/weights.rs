@@ -107,6 +107,13 @@ impl Weights {
         self.tensors.is_empty()
     }
 
+    /// Whether all parameters lie on the CPU and none is a variable of candle's, or made from one, that a gradient could be asked for.
+    pub(crate) fn are_plain_on_cpu(&self) -> bool {
+        self.tensors
+            .values()
+            .all(|tensor| tensor.device().is_cpu() && !tensor.track_op())
+    }
+
     /// A copy on another device.
     ///
     /// # Errors

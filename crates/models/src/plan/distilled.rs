@@ -1,6 +1,6 @@
 //! The planned distilled network.
 
-use riptide_kernels::{Activation, Block, Dense, ImageConv, ImageShape, Scratch, Shape, Simd, flatten_nhwc};
+use riptide_kernels::{Activation, Block, Dense, Epilogue, ImageConv, ImageShape, Scratch, Shape, Simd, flatten_nhwc};
 
 use super::images_per_group;
 use super::input::Geometry;
@@ -166,7 +166,11 @@ impl DistilledPlan {
         let mut current = &mut current[..n * shape.len()];
         self.first.images(simd, images, self.activation, current)?;
         for (conv, next) in self.convolutions.iter().zip(rest) {
-            conv.run(simd, n, current, None, Activation::Relu, next, memory)?;
+            let relu = Epilogue {
+                activation: Activation::Relu,
+                ..Default::default()
+            };
+            conv.run(simd, n, current, relu, next, memory)?;
             shape = conv.output;
             current = &mut next[..n * shape.len()];
         }

@@ -1,9 +1,7 @@
 //! What both planned networks are made of.
 
 use candle_core::Tensor;
-use riptide_kernels::{
-    Activation, Block, ConvParams, DirectConv, Epilogue, Padding, Scratch, Shape, Simd, WinogradConv,
-};
+use riptide_kernels::{Block, ConvParams, DirectConv, Epilogue, Padding, Scratch, Shape, Simd, WinogradConv};
 
 use crate::error::ModelError;
 use crate::weights::Weights;
@@ -81,22 +79,21 @@ impl Conv {
         Ok(Self { kind, input, output })
     }
 
-    /// Convolves `n` images from the front of one buffer into the front of another.
+    /// Convolves `n` images from the front of one buffer into the front of another; a residual is read from its front too.
     pub(super) fn run(
         &self,
         simd: Simd,
         n: usize,
         input: &[Block],
-        residual: Option<&[Block]>,
-        activation: Activation,
+        epilogue: Epilogue<'_>,
         output: &mut [Block],
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
         let input = &input[..n * self.input.len()];
         let blocks = n * self.output.len();
         let epilogue = Epilogue {
-            residual: residual.map(|residual| &residual[..blocks]),
-            activation,
+            residual: epilogue.residual.map(|residual| &residual[..blocks]),
+            activation: epilogue.activation,
         };
         let output = &mut output[..blocks];
         match &self.kind {

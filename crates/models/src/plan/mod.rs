@@ -7,10 +7,15 @@
 mod distilled;
 mod input;
 mod layers;
+mod lazy;
 mod pair;
 mod resnet;
+#[cfg(test)]
+mod tests;
 
 pub use pair::PairPlan;
+
+pub(crate) use lazy::Lazy;
 
 use std::sync::Mutex;
 

@@ -1,7 +1,7 @@
 //! The planned residual network.
 
 use riptide_kernels::{
-    Activation, Block, Dense, ImageConv, ImageShape, Padding, Scratch, Shape, Simd, global_mean_pool,
+    Activation, Block, Dense, Epilogue, ImageConv, ImageShape, Padding, Scratch, Shape, Simd, global_mean_pool,
 };
 
 use super::images_per_group;
@@ -10,6 +10,12 @@ use super::layers::{Conv, floats, folded, same};
 use crate::config::ResNetConfig;
 use crate::error::ModelError;
 use crate::weights::Weights;
+
+/// What most convolutions end with.
+const RELU: Epilogue<'static> = Epilogue {
+    residual: None,
+    activation: Activation::Relu,
+};
 
 /// Layers of a residual network, batch normalisation folded in.
 #[derive(Debug)]
@@ -187,17 +193,10 @@ impl ResidualBlock {
     ) -> Result<(), ModelError> {
         let len = self.branch2a.output.len();
         let place = i * len..(i + 1) * len;
-        self.branch2a.run(
-            simd,
-            1,
-            input,
-            None,
-            Activation::Relu,
-            &mut inner[place.clone()],
-            scratch,
-        )?;
+        self.branch2a
+            .run(simd, 1, input, RELU, &mut inner[place.clone()], scratch)?;
         if let Some(branch1) = &self.branch1 {
-            branch1.run(simd, 1, input, None, Activation::Linear, &mut shortcut[place], scratch)?;
+            branch1.run(simd, 1, input, Epilogue::default(), &mut shortcut[place], scratch)?;
         }
         Ok(())
     }
@@ -215,11 +214,13 @@ impl Stage {
         let StageScratch { x, inner, y } = buffers;
         for (i, block) in self.blocks.iter().enumerate() {
             if i > 0 {
-                block.branch2a.run(simd, n, x, None, Activation::Relu, inner, scratch)?;
+                block.branch2a.run(simd, n, x, RELU, inner, scratch)?;
             }
-            block
-                .branch2b
-                .run(simd, n, inner, Some(x), Activation::Relu, y, scratch)?;
+            let sum = Epilogue {
+                residual: Some(x),
+                ..RELU
+            };
+            block.branch2b.run(simd, n, inner, sum, y, scratch)?;
             std::mem::swap(x, y);
         }
         Ok(())
