@@ -166,11 +166,7 @@ impl DistilledPlan {
         let mut current = &mut current[..n * shape.len()];
         self.first.images(simd, images, self.activation, current)?;
         for (conv, next) in self.convolutions.iter().zip(rest) {
-            let relu = Epilogue {
-                activation: Activation::Relu,
-                ..Default::default()
-            };
-            conv.run(simd, n, current, relu, next, memory)?;
+            conv.run(simd, n, current, Epilogue::new(Activation::Relu), next, memory)?;
             shape = conv.output;
             current = &mut next[..n * shape.len()];
         }

@@ -12,10 +12,7 @@ use crate::error::ModelError;
 use crate::weights::Weights;
 
 /// What most convolutions end with.
-const RELU: Epilogue<'static> = Epilogue {
-    residual: None,
-    activation: Activation::Relu,
-};
+const RELU: Epilogue<'static> = Epilogue::new(Activation::Relu);
 
 /// Layers of a residual network, batch normalisation folded in.
 #[derive(Debug)]
