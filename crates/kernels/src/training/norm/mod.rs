@@ -3,6 +3,10 @@
 //! z = γ (y - μ) / sqrt(σ² + ε) + β with the mean and the population variance of the batch. Every pass goes over a group of images; sums of a
 //! group are f64, each over f32 sums of one row of pixels.
 
+mod relu;
+
+pub use relu::{Gate, relu_backward};
+
 use crate::blocked::Shape;
 use crate::error::{Result, check_eq, check_len};
 use crate::lanes::{Block, Kernel, LANES, Lanes};
@@ -346,148 +350,6 @@ impl Kernel for NormaliseBackward<'_> {
                     let y = row_of(&self.y, image, block, row);
                     for ((out, dz), y) in self.dy[start..start + shape.width].iter_mut().zip(dz).zip(y) {
                         l.store(l.mul_add(l.load(dz), a, l.mul_add(l.load(y), b, c)), out);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Where a ReLU was open.
-#[derive(Debug, Clone, Copy)]
-pub enum Gate<'a> {
-    /// Where its output is positive.
-    Output(Planes<'a>),
-    /// Where scale * y + shift is positive, y being the first of the `values`.
-    Affine(&'a Affine),
-}
-
-/// dz = g where the ReLU was open, else 0, in place, with Σ dz and Σ dz (y - mean) for each of the normalisations that end in this sum:
-/// `values` are (y, mean in blocks, sums to add to).
-///
-/// # Errors
-/// When a shape or a length disagrees.
-pub fn relu_backward(
-    simd: Simd,
-    g: &mut [Block],
-    g_shape: Shape,
-    extra: Option<Planes<'_>>,
-    gate: Gate<'_>,
-    images: usize,
-    values: &mut [(Planes<'_>, &[Block], &mut Moments)],
-) -> Result<()> {
-    check_len("the gradient of a ReLU", images * g_shape.len(), g.len())?;
-    if let Some(extra) = extra {
-        extra.check("the gradient of a shortcut", images, &g_shape)?;
-    }
-    if let Gate::Output(out) = gate {
-        out.check("the output of a ReLU", images, &g_shape)?;
-    }
-    for (y, mean, moments) in values.iter() {
-        y.check("the values of a normalisation", images, &g_shape)?;
-        check_len("the means of a normalisation", g_shape.blocks(), mean.len())?;
-        check_len("the moments", g_shape.blocks() * LANES, moments.first.len())?;
-    }
-    match values {
-        [(y, mean, moments)] => {
-            simd.run(ReluBackward {
-                g,
-                g_shape,
-                extra,
-                gate,
-                images,
-                y: *y,
-                mean,
-                moments,
-                other: None,
-            });
-        }
-        [(y, mean, moments), (y2, mean2, moments2)] => {
-            let other = Some((*y2, *mean2, &mut **moments2));
-            simd.run(ReluBackward {
-                g,
-                g_shape,
-                extra,
-                gate,
-                images,
-                y: *y,
-                mean,
-                moments,
-                other,
-            });
-        }
-        _ => check_eq(
-            "the normalisations before a ReLU",
-            "1 or 2".to_owned(),
-            values.len().to_string(),
-        )?,
-    }
-    Ok(())
-}
-
-struct ReluBackward<'a> {
-    g: &'a mut [Block],
-    g_shape: Shape,
-    extra: Option<Planes<'a>>,
-    gate: Gate<'a>,
-    images: usize,
-    y: Planes<'a>,
-    mean: &'a [Block],
-    moments: &'a mut Moments,
-    other: Option<(Planes<'a>, &'a [Block], &'a mut Moments)>,
-}
-
-impl Kernel for ReluBackward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(mut self, l: L) {
-        let shape = self.g_shape;
-        for image in 0..self.images {
-            for block in 0..shape.blocks() {
-                let mean = l.load(&self.mean[block]);
-                for row in 0..shape.height {
-                    let start = image * shape.len() + shape.index(block, row, 0);
-                    let g = &mut self.g[start..start + shape.width];
-                    if let Some(extra) = &self.extra {
-                        for (g, x) in g.iter_mut().zip(row_of(extra, image, block, row)) {
-                            l.store(l.add(l.load(g), l.load(x)), g);
-                        }
-                    }
-                    let y = row_of(&self.y, image, block, row);
-                    let (mut first, mut second) = ([l.zero(); 2], [l.zero(); 2]);
-                    match self.gate {
-                        Gate::Output(out) => {
-                            let out = row_of(&out, image, block, row);
-                            for (i, ((g, y), out)) in g.iter_mut().zip(y).zip(out).enumerate() {
-                                let dz = l.keep_positive(l.load(g), l.load(out));
-                                l.store(dz, g);
-                                first[i % 2] = l.add(first[i % 2], dz);
-                                second[i % 2] = l.mul_add(dz, l.sub(l.load(y), mean), second[i % 2]);
-                            }
-                        }
-                        Gate::Affine(affine) => {
-                            let (a, b) = (l.load(&affine.scale[block]), l.load(&affine.shift[block]));
-                            for (i, (g, y)) in g.iter_mut().zip(y).enumerate() {
-                                let y = l.load(y);
-                                let dz = l.keep_positive(l.load(g), l.mul_add(y, a, b));
-                                l.store(dz, g);
-                                first[i % 2] = l.add(first[i % 2], dz);
-                                second[i % 2] = l.mul_add(dz, l.sub(y, mean), second[i % 2]);
-                            }
-                        }
-                    }
-                    self.moments
-                        .push(l, block, l.add(first[0], first[1]), l.add(second[0], second[1]));
-                    if let Some((y, mean, moments)) = &mut self.other {
-                        let mean = l.load(&mean[block]);
-                        let (mut first, mut second) = (l.zero(), l.zero());
-                        for (dz, y) in g.iter().zip(row_of(y, image, block, row)) {
-                            let dz = l.load(dz);
-                            first = l.add(first, dz);
-                            second = l.mul_add(dz, l.sub(l.load(y), mean), second);
-                        }
-                        moments.push(l, block, first, second);
                     }
                 }
             }

@@ -1,0 +1,158 @@
+//! Weights and their gradients in the kernels' own order.
+
+use super::super::product::floats;
+use super::super::winograd;
+use super::{Layout, PackedWeights, TrainableConv};
+use crate::conv::ConvParams;
+use crate::error::{Result, check_len};
+use crate::lanes::{Block, LANES};
+use crate::tier::Simd;
+
+impl TrainableConv {
+    /// Packs weights (out, in, kernel rows, kernel columns) for the forward and the backward pass.
+    ///
+    /// # Errors
+    /// When the slice has another length.
+    pub fn pack(&self, simd: Simd, weights: &[f32], packed: &mut PackedWeights) -> Result<()> {
+        check_len("the weights of a convolution", self.params.weights(), weights.len())?;
+        let [rows, columns] = self.params.kernel;
+        let (c, k) = (self.input.blocks(), self.output.blocks());
+        if self.winograd {
+            let mut plain = vec![Block::ZERO; 9 * floats(c) * k];
+            self.arrange_forward_winograd(weights, &mut plain);
+            packed.forward.resize(winograd::PLANES * floats(c) * k, Block::ZERO);
+            simd.run(winograd::TransformWeights {
+                g: &plain,
+                u: &mut packed.forward,
+            });
+            plain.clear();
+            plain.resize(9 * floats(k) * c, Block::ZERO);
+            for_each_weight(&self.params, weights, |o, i, ky, kx, w| {
+                let tap = 8 - (ky * 3 + kx);
+                plain[(tap * floats(k) + o) * c + i / LANES].0[i % LANES] = w;
+            });
+            packed.backward.resize(self.backward_blocks, Block::ZERO);
+            simd.run(winograd::TransformWeights {
+                g: &plain,
+                u: &mut packed.backward,
+            });
+            return Ok(());
+        }
+        packed.forward.clear();
+        packed.forward.resize(self.gradient_blocks(), Block::ZERO);
+        for_each_weight(&self.params, weights, |o, i, ky, kx, w| {
+            packed.forward[self.weight_row(i, ky, kx) * k + o / LANES].0[o % LANES] = w;
+        });
+        packed.backward.clear();
+        packed.backward.resize(self.backward_blocks, Block::ZERO);
+        if self.layout == Layout::Blocked {
+            for phase in &self.phases {
+                for (t, &(ky, kx, ..)) in phase.taps.iter().enumerate() {
+                    for o in 0..self.params.out_channels {
+                        // Runs are (block of outputs, tap); the channel of the block follows.
+                        let row = ((o / LANES) * phase.taps.len() + t) * LANES + o % LANES;
+                        for i in 0..self.params.in_channels {
+                            let w = weights[((o * self.params.in_channels + i) * rows + ky) * columns + kx];
+                            packed.backward[phase.start + row * c + i / LANES].0[i % LANES] = w;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// (9, C, K blocks) of the weights.
+    fn arrange_forward_winograd(&self, weights: &[f32], plain: &mut [Block]) {
+        let (c, k) = (self.input.blocks(), self.output.blocks());
+        for_each_weight(&self.params, weights, |o, i, ky, kx, w| {
+            plain[((ky * 3 + kx) * floats(c) + i) * k + o / LANES].0[o % LANES] = w;
+        });
+    }
+
+    /// The row of the packed forward weights (and of their gradient) of an input channel and tap.
+    fn weight_row(&self, i: usize, ky: usize, kx: usize) -> usize {
+        let [rows, columns] = self.params.kernel;
+        match self.layout {
+            Layout::Blocked => (((i / LANES) * rows + ky) * columns + kx) * LANES + i % LANES,
+            Layout::Interleaved => ky * self.run_len + kx * self.params.in_channels + i,
+        }
+    }
+
+    /// Blocks of a weight gradient in plain order: one for each tap, input channel and block of output channels.
+    pub fn plain_blocks(&self) -> usize {
+        if self.winograd {
+            9 * floats(self.input.blocks()) * self.output.blocks()
+        } else {
+            self.gradient_blocks()
+        }
+    }
+
+    /// Brings the sums of [`Self::backward_weights`] to plain order, [`Self::plain_blocks`] blocks. Gradients of several groups can be added before or
+    /// after.
+    ///
+    /// # Errors
+    /// When a slice has another length.
+    pub fn plain_gradient(&self, simd: Simd, dw: &[Block], plain: &mut [Block]) -> Result<()> {
+        check_len("the weight gradient of a convolution", self.gradient_blocks(), dw.len())?;
+        check_len(
+            "the plain weight gradient of a convolution",
+            self.plain_blocks(),
+            plain.len(),
+        )?;
+        if self.winograd {
+            simd.run(winograd::FinishGradient { du: dw, dg: plain });
+        } else {
+            plain.copy_from_slice(dw);
+        }
+        Ok(())
+    }
+
+    /// Writes a gradient in plain order as (out, in, kernel rows, kernel columns).
+    ///
+    /// # Errors
+    /// When a slice has another length.
+    pub fn unpack_gradient(&self, plain: &[Block], gradient: &mut [f32]) -> Result<()> {
+        check_len(
+            "the plain weight gradient of a convolution",
+            self.plain_blocks(),
+            plain.len(),
+        )?;
+        check_len("the weights of a convolution", self.params.weights(), gradient.len())?;
+        let (c, k) = (self.input.blocks(), self.output.blocks());
+        let [rows, columns] = self.params.kernel;
+        let mut at = 0;
+        for o in 0..self.params.out_channels {
+            for i in 0..self.params.in_channels {
+                for ky in 0..rows {
+                    for kx in 0..columns {
+                        let row = if self.winograd {
+                            (ky * 3 + kx) * floats(c) + i
+                        } else {
+                            self.weight_row(i, ky, kx)
+                        };
+                        gradient[at] = plain[row * k + o / LANES].0[o % LANES];
+                        at += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `f` with (out, in, kernel row, kernel column, weight).
+fn for_each_weight(params: &ConvParams, weights: &[f32], mut f: impl FnMut(usize, usize, usize, usize, f32)) {
+    let [rows, columns] = params.kernel;
+    let mut at = 0;
+    for o in 0..params.out_channels {
+        for i in 0..params.in_channels {
+            for ky in 0..rows {
+                for kx in 0..columns {
+                    f(o, i, ky, kx, weights[at]);
+                    at += 1;
+                }
+            }
+        }
+    }
+}
