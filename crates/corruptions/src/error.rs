@@ -73,7 +73,7 @@ pub enum CorruptionError {
         wanted: String,
     },
 
-    /// Labels do not fit the one byte that CIFAR-10-C has for them.
-    #[error("label {0} does not fit the CIFAR-10-C layout, which has one byte a label (0 to 255)")]
-    Label(u32),
+    /// CIFAR-10-C's layout has a label for every image.
+    #[error("the images have no labels, which the CIFAR-10-C layout needs")]
+    Unlabelled,
 }

@@ -19,6 +19,7 @@
 //! and so look finer there, while factors (zoom, pixelation) scale along.
 //!
 //! Random numbers depend on the seed, the corruption, the severity and the image's index alone: see [`Corruptor`].
+//! [`Cifar10cWriter`] writes a folder that readers of CIFAR-10-C accept.
 
 mod blur;
 mod corruption;
@@ -30,9 +31,11 @@ mod filter;
 mod noise;
 mod severity;
 mod weather;
+mod writer;
 
 pub use corruption::{Corruption, Family};
 pub use corruptor::Corruptor;
 pub use error::CorruptionError;
 pub use severity::Severity;
 pub use weather::{FrostSource, FrostTextures};
+pub use writer::Cifar10cWriter;

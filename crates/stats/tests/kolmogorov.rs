@@ -2,7 +2,7 @@
 //!
 //! `fixtures/stats/make_kolmogorov.py` makes them; RIPTIDE_STATS_KOLMOGOROV names a larger file of the same kind.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used)]
 
 use riptide_stats::ks::distribution::{one_sided_sf, two_sided_cdf, two_sided_sf};
 use serde::Deserialize;

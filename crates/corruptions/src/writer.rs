@@ -1,0 +1,264 @@
+//! Writes images in the layout of CIFAR-10-C.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use riptide_datasets::npy::{NpyImages, NpyWriter, write_labels};
+use riptide_datasets::{DatasetError, ImageSource};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Corruption, CorruptionError, Corruptor, FrostSource, Severity};
+
+const RECORD: &str = "riptide.json";
+const LABELS: &str = "labels.npy";
+const NAMES: &str = "batches.meta.txt";
+const VERSION: u32 = 1;
+/// Bytes of images that are read at a time.
+const CHUNK_BYTES: usize = 16 << 20;
+
+/// Writes any images as a folder in the layout of CIFAR-10-C: `NAME.npy` for each corruption, `uint8` (5 n, H, W, 3) with
+/// the severities one after the other, `labels.npy` with the labels five times over, `batches.meta.txt` with the names of
+/// the classes, and `riptide.json` with the seed, the frost textures and the images that it was made from.
+///
+/// Only a few megabytes of images are in memory at a time. Every file appears complete or not at all, so that a run that
+/// was cut off goes on with the first corruption that is missing. A folder made from other images, another seed or other
+/// frost textures, or by another program, is refused.
+///
+/// ```
+/// use riptide_corruptions::{Cifar10cWriter, Corruption, Corruptor};
+/// use riptide_datasets::cifar10_c::Cifar10C;
+/// use riptide_datasets::shapes::Shapes;
+///
+/// let clean = Shapes::new(0).generate(0, 20);
+/// let folder = tempfile::tempdir()?;
+/// let writer = Cifar10cWriter::new(Corruptor::new(7), folder.path());
+/// writer.write(&[Corruption::Fog, Corruption::Snow], || Ok(clean.clone().into_source()))?;
+///
+/// let fog = Cifar10C::open(folder.path())?.severity("fog", 3)?;
+/// assert_eq!(fog.labels(), clean.labels());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cifar10cWriter {
+    corruptor: Corruptor,
+    folder: PathBuf,
+}
+
+/// What a folder was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    version: u32,
+    seed: u64,
+    frost: FrostSource,
+    images: u64,
+    height: usize,
+    width: usize,
+    /// SHA-256 of all pixels and labels.
+    digest: String,
+}
+
+/// The clean images, seen once.
+struct Clean {
+    record: Record,
+    labels: Vec<u32>,
+    class_names: Vec<String>,
+}
+
+impl Cifar10cWriter {
+    /// A writer into `folder`, which is made where it does not exist.
+    pub fn new(corruptor: Corruptor, folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        Self { corruptor, folder }
+    }
+
+    /// The folder written to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes those of `corruptions` that are not there yet, in the given order, and returns them.
+    ///
+    /// `open` starts over with the same images: once to look at them and once for each severity of each corruption.
+    ///
+    /// # Errors
+    /// [`CorruptionError::Unlabelled`], [`CorruptionError::OtherOutput`] for a folder made from something else,
+    /// [`CorruptionError::TooLarge`], [`CorruptionError::Io`] and [`CorruptionError::Dataset`] for what cannot be read or
+    /// written, or for images that change between two readings.
+    pub fn write<S: ImageSource>(
+        &self,
+        corruptions: &[Corruption],
+        mut open: impl FnMut() -> Result<S, DatasetError>,
+    ) -> Result<Vec<Corruption>, CorruptionError> {
+        let clean = self.look(open()?)?;
+        self.claim(&clean.record)?;
+        let labels = self.folder.join(LABELS);
+        if !labels.is_file() {
+            write_labels(&labels, &clean.labels.repeat(Severity::ALL.len()))?;
+        }
+        let names = self.folder.join(NAMES);
+        if !names.is_file() {
+            write_file(&names, (clean.class_names.join("\n") + "\n").as_bytes())?;
+        }
+        let mut written = Vec::new();
+        for &corruption in corruptions {
+            if !self.is_written(corruption, &clean.record) {
+                self.write_one(corruption, &clean.record, &mut open)?;
+                written.push(corruption);
+            }
+        }
+        Ok(written)
+    }
+
+    fn path(&self, corruption: Corruption) -> PathBuf {
+        self.folder.join(format!("{corruption}.npy"))
+    }
+
+    /// Reads all images for their number, labels and digest.
+    fn look(&self, mut source: impl ImageSource) -> Result<Clean, CorruptionError> {
+        let (mut labels, mut class_names, mut size) = (Vec::new(), Vec::new(), None);
+        let (mut pixel_digest, mut label_digest) = (Sha256::new(), Sha256::new());
+        while let Some(chunk) = source.next_chunk(chunk_len(size))? {
+            size = Some((chunk.height(), chunk.width()));
+            let chunk_labels = chunk.labels().ok_or(CorruptionError::Unlabelled)?;
+            pixel_digest.update(chunk.pixels());
+            chunk_labels
+                .iter()
+                .for_each(|label| label_digest.update(label.to_le_bytes()));
+            labels.extend_from_slice(chunk_labels);
+            class_names = chunk.class_names().to_vec();
+        }
+        let Some((height, width)) = size else {
+            let hint = "there are no images to corrupt".to_owned();
+            let path = self.folder.clone();
+            return Err(DatasetError::Empty { path, hint }.into());
+        };
+        let digest = Sha256::new()
+            .chain_update(pixel_digest.finalize())
+            .chain_update(label_digest.finalize());
+        let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let record = Record {
+            version: VERSION,
+            seed: self.corruptor.seed(),
+            frost: self.corruptor.frost().source(),
+            images: labels.len() as u64,
+            height,
+            width,
+            digest,
+        };
+        Ok(Clean {
+            record,
+            labels,
+            class_names,
+        })
+    }
+
+    /// Makes the folder, or checks that the one there was made from the same.
+    fn claim(&self, record: &Record) -> Result<(), CorruptionError> {
+        let io = |path: &Path, source| CorruptionError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        std::fs::create_dir_all(&self.folder).map_err(|source| io(&self.folder, source))?;
+        let path = self.folder.join(RECORD);
+        let other = |what, found: String, wanted: String| CorruptionError::OtherOutput {
+            path: self.folder.clone(),
+            what,
+            found,
+            wanted,
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let is_taken =
+                    self.folder.join(LABELS).exists() || Corruption::ALL.iter().any(|&c| self.path(c).exists());
+                if is_taken {
+                    return Err(other("program", format!("no {RECORD}"), "Riptide".to_owned()));
+                }
+                let json = serde_json::to_vec_pretty(record).map_err(|error| io(&path, error.into()))?;
+                return write_file(&path, &json);
+            }
+            Err(error) => return Err(io(&path, error)),
+        };
+        let there: Record = serde_json::from_str(&text)
+            .map_err(|error| other("version", format!("unreadable {RECORD}: {error}"), VERSION.to_string()))?;
+        let size = |record: &Record| format!("{} of {} x {}", record.images, record.height, record.width);
+        let parts = [
+            ("version", there.version.to_string(), record.version.to_string()),
+            ("seed", there.seed.to_string(), record.seed.to_string()),
+            ("kind of frost", there.frost.to_string(), record.frost.to_string()),
+            ("set of images", size(&there), size(record)),
+            ("set of images", there.digest, record.digest.clone()),
+        ];
+        match parts.into_iter().find(|(_, found, wanted)| found != wanted) {
+            Some((what, found, wanted)) => Err(other(what, found, wanted)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the file is there, whole and of the right shape.
+    fn is_written(&self, corruption: Corruption, record: &Record) -> bool {
+        let wanted = record.images.saturating_mul(Severity::ALL.len() as u64);
+        NpyImages::open(self.path(corruption)).is_ok_and(|there| {
+            (there.len() as u64, there.height(), there.width()) == (wanted, record.height, record.width)
+        })
+    }
+
+    fn write_one<S: ImageSource>(
+        &self,
+        corruption: Corruption,
+        record: &Record,
+        open: &mut impl FnMut() -> Result<S, DatasetError>,
+    ) -> Result<(), CorruptionError> {
+        let rows = record.images.saturating_mul(Severity::ALL.len() as u64);
+        let mut writer = NpyWriter::create(self.path(corruption), rows, record.height, record.width)?;
+        for severity in Severity::ALL {
+            let mut source = open()?;
+            let mut index = 0;
+            while let Some(chunk) = source.next_chunk(chunk_len(Some((record.height, record.width))))? {
+                writer.append(&self.corruptor.apply_from(&chunk, index, corruption, severity)?)?;
+                index += chunk.len() as u64;
+            }
+            if index != record.images {
+                return Err(DatasetError::Mismatch {
+                    what: "number of images",
+                    left: format!("{} at first", record.images),
+                    right: format!("{index} for {corruption} {severity}"),
+                }
+                .into());
+            }
+        }
+        Ok(writer.finish()?)
+    }
+}
+
+/// Images a chunk; few as long as their size is not known.
+fn chunk_len(size: Option<(usize, usize)>) -> usize {
+    size.map_or(16, |(height, width)| {
+        (CHUNK_BYTES / height.saturating_mul(width).saturating_mul(3).max(1)).max(1)
+    })
+}
+
+/// Writes a small file that appears whole or not at all.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CorruptionError> {
+    let io = |source| CorruptionError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = builder
+        .prefix(".riptide-")
+        .suffix(".part")
+        .tempfile_in(folder)
+        .map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(path).map(drop).map_err(|error| io(error.error))
+}
