@@ -61,8 +61,8 @@ fn what_is_written_is_read_back() {
 #[test]
 fn sources_in_small_chunks_give_the_same_bytes() {
     /// Never more than three images at once.
-    struct Slowly(riptide_datasets::SetSource);
-    impl riptide_datasets::ImageSource for Slowly {
+    struct Slowly<S>(S);
+    impl<S: riptide_datasets::ImageSource> riptide_datasets::ImageSource for Slowly<S> {
         fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>, DatasetError> {
             self.0.next_chunk(max.min(3))
         }

@@ -3,6 +3,8 @@
 //! (`golden/corruptions/reference16.npz`) and statistics (`golden/corruptions/statistics500.csv`); without it they pass
 //! unseen.
 
+#![allow(clippy::unwrap_used)]
+
 mod reference;
 mod statistics;
 mod support;
