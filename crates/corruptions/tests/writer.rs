@@ -163,5 +163,5 @@ fn images_that_do_not_fit_the_layout_are_refused() {
     riptide_datasets::ImageSource::read_all(&mut source).unwrap();
     let nothing = Cifar10cWriter::new(Corruptor::new(0), outer.path().join("d")).write(&CHOSEN, || Ok(source.clone()));
     assert!(matches!(nothing, Err(CorruptionError::Dataset(_))), "{nothing:?}");
-    assert_eq!(files(outer.path()), [String::new(); 0]);
+    assert!(files(outer.path()).is_empty());
 }
