@@ -29,6 +29,7 @@ mod pair;
 pub mod plan;
 pub mod preprocess;
 mod resnet;
+pub mod train;
 mod weights;
 
 pub use config::{DistilledCnnConfig, NetworkConfig, Parameter, ParameterKind, ResNetConfig};

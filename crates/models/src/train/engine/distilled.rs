@@ -1,0 +1,429 @@
+//! The distilled network in training.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use riptide_kernels::lanes::as_floats;
+use riptide_kernels::training::{
+    Affine, Gate, Layout, Moments, PackedDense, PackedWeights, Planes, Shortcut, TrainableConv, TrainableDense,
+    add_moments, normalise, relu_backward,
+};
+use riptide_kernels::{Block, ConvParams, Padding, Shape, Simd};
+
+use super::layer::sum_groups;
+use super::{Engine, FlatLayout, GROUP, Images, Workspaces, grow, images, images_at_once, parts};
+use crate::config::DistilledCnnConfig;
+use crate::error::ModelError;
+
+/// Floats in a block.
+const LANES: usize = riptide_kernels::lanes::LANES;
+/// Role of the buffers for a convolution's output in a workspace.
+const OUTPUT: usize = 0;
+/// Role of the buffers for gradients.
+const GRADIENT: usize = 1;
+
+/// A convolution with its bias.
+#[derive(Debug)]
+struct ConvLayer {
+    conv: TrainableConv,
+    is_rectified: bool,
+    weight: Range<usize>,
+    bias: Range<usize>,
+    packed: PackedWeights,
+    affine: Affine,
+    /// The layer's output for the whole batch.
+    output: Vec<Block>,
+    /// The shape of an image in [`Self::output`].
+    shape: Shape,
+    /// The gradient of the weights, for each group.
+    plain: Vec<Block>,
+}
+
+/// A dense layer with its bias.
+#[derive(Debug)]
+struct DenseLayer {
+    dense: TrainableDense,
+    weight: Range<usize>,
+    bias: Range<usize>,
+    packed: PackedDense,
+    /// Output vectors of the whole batch.
+    output: Vec<Block>,
+    /// The gradient of weights and bias, for each group.
+    sums: Vec<Block>,
+}
+
+/// A distilled network with the memory of one training step.
+#[derive(Debug)]
+pub(crate) struct DistilledEngine {
+    simd: Simd,
+    n_classes: usize,
+    images: Images,
+    convs: Vec<ConvLayer>,
+    hidden: DenseLayer,
+    last: DenseLayer,
+    workspaces: Workspaces,
+}
+
+impl ConvLayer {
+    fn prepare(&mut self, simd: Simd, parameters: &[f32], n: usize) -> Result<(), ModelError> {
+        self.conv
+            .pack(simd, &parameters[self.weight.clone()], &mut self.packed)?;
+        let bias = &parameters[self.bias.clone()];
+        self.affine = Affine::from_fn(bias.len(), |c| (1.0, bias[c]));
+        grow(&mut self.output, n * self.shape.len());
+        grow(&mut self.plain, n.div_ceil(GROUP) * self.conv.plain_blocks());
+        Ok(())
+    }
+
+    /// The layer's outputs of images `first..first + count`.
+    fn planes(&self, first: usize, count: usize) -> Planes<'_> {
+        Planes::new(images(&self.output, self.shape, first, count), self.shape)
+    }
+}
+
+impl DenseLayer {
+    fn new(layout: &FlatLayout, name: &str, in_blocks: usize, places: Vec<usize>) -> Result<Self, ModelError> {
+        let weight = layout.find(&format!("{name}.weight"))?;
+        let bias = layout.find(&format!("{name}.bias"))?;
+        Ok(Self {
+            dense: TrainableDense::new(bias.len(), in_blocks, places)?,
+            weight,
+            bias,
+            packed: PackedDense::default(),
+            output: Vec::new(),
+            sums: Vec::new(),
+        })
+    }
+
+    fn prepare(&mut self, parameters: &[f32], n: usize) -> Result<(), ModelError> {
+        let (weight, bias) = (&parameters[self.weight.clone()], &parameters[self.bias.clone()]);
+        self.dense.pack(weight, bias, &mut self.packed)?;
+        grow(&mut self.output, n * self.dense.out_blocks());
+        grow(&mut self.sums, n.div_ceil(GROUP) * self.dense.gradient_blocks());
+        Ok(())
+    }
+
+    fn write_gradient(&mut self, n: usize, gradient: &mut [f32]) -> Result<(), ModelError> {
+        let len = self.dense.gradient_blocks();
+        sum_groups(&mut self.sums[..n.div_ceil(GROUP) * len], len);
+        // The bias follows the weights in the flat vector.
+        let (weights, bias) = gradient[self.weight.start..self.bias.end].split_at_mut(self.weight.len());
+        Ok(self.dense.unpack_gradient(&self.sums[..len], weights, bias)?)
+    }
+}
+
+/// The part of a group that one task reads and writes.
+struct ForwardTask<'a> {
+    group: usize,
+    outputs: Vec<&'a mut [Block]>,
+    hidden: &'a mut [Block],
+    last: &'a mut [Block],
+}
+
+struct BackwardTask<'a> {
+    group: usize,
+    count: usize,
+    plains: Vec<&'a mut [Block]>,
+    hidden: &'a mut [Block],
+    last: &'a mut [Block],
+}
+
+impl DistilledEngine {
+    /// An engine for the given network.
+    pub(crate) fn new(config: &DistilledCnnConfig, simd: Simd) -> Result<Self, ModelError> {
+        config.validate()?;
+        let layout = FlatLayout::new(&config.clone().into());
+        let sizes = config.convolutions();
+        let mut params = Vec::new();
+        let mut input = Shape::new(3, config.height, config.width);
+        for &(in_channels, out_channels, kernel) in &sizes {
+            let padding = Padding::same([kernel; 2], 2, input.height, input.width);
+            params.push(ConvParams {
+                in_channels,
+                out_channels,
+                kernel: [kernel; 2],
+                stride: 2,
+                padding,
+            });
+            input = Shape::new(out_channels, input.height.div_ceil(2), input.width.div_ceil(2));
+        }
+        let halo = |layer: usize| params.get(layer).map_or(0, |params: &ConvParams| params.padding.halo());
+        let images = Images::new(config.height, config.width, halo(0));
+        let mut shape = images.shape;
+        let mut convs = Vec::new();
+        for (index, params) in params.iter().enumerate() {
+            let images = if index == 0 {
+                Layout::Interleaved
+            } else {
+                Layout::Blocked
+            };
+            let conv = TrainableConv::new(*params, images, shape)?;
+            shape = conv.output().with_halo(halo(index + 1));
+            let name = format!("conv{}", index + 1);
+            convs.push(ConvLayer {
+                conv,
+                is_rectified: index > 0,
+                weight: layout.find(&format!("{name}.weight"))?,
+                bias: layout.find(&format!("{name}.bias"))?,
+                packed: PackedWeights::default(),
+                affine: Affine::default(),
+                output: Vec::new(),
+                shape,
+                plain: Vec::new(),
+            });
+        }
+        let mut places = Vec::with_capacity(config.flat_size());
+        for y in 0..shape.height {
+            for x in 0..shape.width {
+                places.extend((0..shape.channels).map(|c| shape.index(c / LANES, y, x) * LANES + c % LANES));
+            }
+        }
+        let hidden = DenseLayer::new(&layout, "dense1", shape.len(), places)?;
+        let in_blocks = hidden.dense.out_blocks();
+        let last = DenseLayer::new(&layout, "dense2", in_blocks, (0..config.n_dense).collect())?;
+        Ok(Self {
+            simd,
+            n_classes: config.n_classes,
+            images,
+            convs,
+            hidden,
+            last,
+            workspaces: Workspaces::default(),
+        })
+    }
+
+    fn backward_group(&self, task: BackwardTask<'_>, d_logits: &[f32]) -> Result<Vec<Moments>, ModelError> {
+        let simd = self.simd;
+        let BackwardTask {
+            group,
+            count: n,
+            mut plains,
+            hidden: hidden_sums,
+            last: last_sums,
+        } = task;
+        let from = group * GROUP;
+        let out_blocks = self.last.dense.out_blocks();
+        let mut d_last = vec![Block::ZERO; n * out_blocks];
+        for (d, blocks) in d_logits
+            .chunks_exact(self.n_classes)
+            .zip(d_last.chunks_exact_mut(out_blocks))
+        {
+            for (c, d) in d.iter().enumerate() {
+                blocks[c / LANES].0[c % LANES] = *d;
+            }
+        }
+        let range = |blocks: usize| from * blocks..(from + n) * blocks;
+        let hidden = &self.hidden.output[range(self.hidden.dense.out_blocks())];
+        let mut d_hidden = vec![Block::ZERO; hidden.len()];
+        last_sums.fill(Block::ZERO);
+        self.last.dense.backward_weights(simd, hidden, &d_last, n, last_sums)?;
+        self.last
+            .dense
+            .backward_input(simd, &self.last.packed, &d_last, n, &mut d_hidden)?;
+        let Some(top) = self.convs.last() else {
+            return Ok(Vec::new());
+        };
+        let flat = images(&top.output, top.shape, from, n);
+        let mut d_flat = vec![Block::ZERO; flat.len()];
+        hidden_sums.fill(Block::ZERO);
+        self.hidden
+            .dense
+            .backward_weights(simd, flat, &d_hidden, n, hidden_sums)?;
+        self.hidden
+            .dense
+            .backward_input(simd, &self.hidden.packed, &d_hidden, n, &mut d_flat)?;
+        let wide = top.conv.output();
+        let mut gradient = self.workspaces.with(|workspace| workspace.take(GRADIENT, wide, n));
+        for (image, out) in d_flat
+            .chunks_exact(top.shape.len())
+            .zip(gradient.chunks_exact_mut(wide.len()))
+        {
+            for block in 0..wide.blocks() {
+                for y in 0..wide.height {
+                    let (to, at) = (wide.index(block, y, 0), top.shape.index(block, y, 0));
+                    out[to..to + wide.width].copy_from_slice(&image[at..at + wide.width]);
+                }
+            }
+        }
+        self.workspaces.with(|workspace| {
+            let mut biases = Vec::new();
+            for (index, layer) in self.convs.iter().enumerate().rev() {
+                let shape = layer.conv.output();
+                let before = index.checked_sub(1).map(|index| &self.convs[index]);
+                let mut below = before.map(|before| workspace.take(GRADIENT, before.conv.output(), n));
+                let mut moments = Moments::zeros(&shape);
+                let mut sums = workspace.zeros(layer.conv.gradient_blocks());
+                let mean = vec![Block::ZERO; shape.blocks()];
+                let at_once = images_at_once(&shape);
+                for (first, count) in parts(n, at_once) {
+                    let dy = &mut gradient[first * shape.len()..(first + count) * shape.len()];
+                    if layer.is_rectified {
+                        let out = layer.planes(from + first, count);
+                        let values = (out, mean.as_slice(), &mut moments);
+                        relu_backward(simd, dy, shape, None, Gate::Output(out), count, &mut [values])?;
+                    } else {
+                        add_moments(simd, Planes::new(dy, shape), count, &mut moments)?;
+                    }
+                    let x = match before {
+                        Some(before) => as_floats(images(&before.output, before.shape, from + first, count)),
+                        None => {
+                            let image = layer.conv.input_floats();
+                            &self.images.group(group)[first * image..(first + count) * image]
+                        }
+                    };
+                    let scratch = &mut workspace.conv;
+                    layer
+                        .conv
+                        .backward_weights(simd, x, dy, shape, count, &mut sums, scratch)?;
+                    if let (Some(before), Some(below)) = (before, &mut below) {
+                        let to = before.conv.output();
+                        let dx = &mut below[first * to.len()..(first + count) * to.len()];
+                        layer
+                            .conv
+                            .backward_input(simd, &layer.packed, dy, count, dx, to, false, scratch)?;
+                    }
+                }
+                if let Some(plain) = plains.pop() {
+                    layer.conv.plain_gradient(simd, &sums, plain)?;
+                }
+                workspace.sums = sums;
+                biases.push(moments);
+                let done = std::mem::replace(&mut gradient, below.unwrap_or_default());
+                workspace.put(GRADIENT, shape, done);
+            }
+            biases.reverse();
+            Ok(biases)
+        })
+    }
+}
+
+impl Engine for DistilledEngine {
+    fn input(&mut self) -> &mut Images {
+        &mut self.images
+    }
+
+    fn forward(&mut self, parameters: &[f32], _statistics: &mut [f32]) -> Result<Vec<f32>, ModelError> {
+        let (n, simd, classes) = (self.images.n, self.simd, self.n_classes);
+        self.convs
+            .par_iter_mut()
+            .try_for_each(|layer| layer.prepare(simd, parameters, n))?;
+        self.hidden.prepare(parameters, n)?;
+        self.last.prepare(parameters, n)?;
+        let (all, workspaces) = (&self.images, &self.workspaces);
+        let mut outputs = Vec::new();
+        let mut layers = Vec::new();
+        for ConvLayer {
+            conv,
+            is_rectified,
+            packed,
+            affine,
+            output,
+            shape,
+            ..
+        } in &mut self.convs
+        {
+            outputs.push(output[..n * shape.len()].chunks_mut(GROUP * shape.len()));
+            layers.push((&*conv, *is_rectified, &*packed, &*affine, *shape));
+        }
+        let (hidden, last) = (&mut self.hidden, &mut self.last);
+        let (hidden_out, last_out) = (hidden.dense.out_blocks(), last.dense.out_blocks());
+        let tasks: Vec<_> = hidden.output[..n * hidden_out]
+            .chunks_mut(GROUP * hidden_out)
+            .zip(last.output[..n * last_out].chunks_mut(GROUP * last_out))
+            .enumerate()
+            .map(|(group, (hidden, last))| ForwardTask {
+                group,
+                outputs: outputs.iter_mut().filter_map(Iterator::next).collect(),
+                hidden,
+                last,
+            })
+            .collect();
+        let (hidden, last) = ((&hidden.dense, &hidden.packed), (&last.dense, &last.packed));
+        tasks.into_par_iter().try_for_each(|mut task| {
+            workspaces.with(|workspace| -> Result<(), ModelError> {
+                let n = task.hidden.len() / hidden_out;
+                for index in 0..layers.len() {
+                    let (conv, is_rectified, packed, affine, shape) = layers[index];
+                    let (before, rest) = task.outputs.split_at_mut(index);
+                    let plain = shape.with_halo(0);
+                    let at_once = images_at_once(&shape);
+                    let mut y = workspace.take(OUTPUT, plain, at_once);
+                    let image = conv.input_floats();
+                    let x = match before.last() {
+                        Some(before) => as_floats(before),
+                        None => all.group(task.group),
+                    };
+                    for (first, count) in parts(n, at_once) {
+                        let y = &mut y[..count * plain.len()];
+                        let x = &x[first * image..(first + count) * image];
+                        conv.forward(simd, packed, x, count, y, plain, &mut workspace.conv)?;
+                        let out = &mut rest[0][first * shape.len()..(first + count) * shape.len()];
+                        let y = Planes::new(y, plain);
+                        normalise(simd, y, affine, Shortcut::None, is_rectified, count, out, shape)?;
+                    }
+                    workspace.put(OUTPUT, plain, y);
+                }
+                let flat = task.outputs.last().map_or(&[][..], |flat| &**flat);
+                hidden.0.forward(simd, hidden.1, flat, n, task.hidden)?;
+                last.0.forward(simd, last.1, task.hidden, n, task.last)?;
+                Ok(())
+            })
+        })?;
+        let mut logits = Vec::with_capacity(n * classes);
+        for blocks in self.last.output[..n * last_out].chunks_exact(last_out) {
+            logits.extend_from_slice(&as_floats(blocks)[..classes]);
+        }
+        Ok(logits)
+    }
+
+    fn backward(&mut self, _parameters: &[f32], d_logits: &[f32], gradient: &mut [f32]) -> Result<(), ModelError> {
+        let n = self.images.n;
+        let mut plains: Vec<Vec<Block>> = Vec::new();
+        for layer in &mut self.convs {
+            plains.push(std::mem::take(&mut layer.plain));
+        }
+        let (mut hidden, mut last) = (
+            std::mem::take(&mut self.hidden.sums),
+            std::mem::take(&mut self.last.sums),
+        );
+        let mut chunks: Vec<_> = plains
+            .iter_mut()
+            .zip(&self.convs)
+            .map(|(plain, layer)| plain.chunks_mut(layer.conv.plain_blocks()))
+            .collect();
+        let tasks: Vec<_> = hidden
+            .chunks_mut(self.hidden.dense.gradient_blocks())
+            .zip(last.chunks_mut(self.last.dense.gradient_blocks()))
+            .take(n.div_ceil(GROUP))
+            .enumerate()
+            .map(|(group, (hidden, last))| BackwardTask {
+                group,
+                count: GROUP.min(n - group * GROUP),
+                plains: chunks.iter_mut().filter_map(Iterator::next).collect(),
+                hidden,
+                last,
+            })
+            .collect();
+        let this = &*self;
+        let biases: Vec<Vec<Moments>> = tasks
+            .into_par_iter()
+            .zip(d_logits.par_chunks(GROUP * self.n_classes))
+            .map(|(task, d_logits)| this.backward_group(task, d_logits))
+            .collect::<Result<_, _>>()?;
+        self.hidden.sums = hidden;
+        self.last.sums = last;
+        for (index, (layer, mut plain)) in self.convs.iter_mut().zip(plains).enumerate() {
+            let len = layer.conv.plain_blocks();
+            sum_groups(&mut plain[..n.div_ceil(GROUP) * len], len);
+            layer
+                .conv
+                .unpack_gradient(&plain[..len], &mut gradient[layer.weight.clone()])?;
+            layer.plain = plain;
+            for (c, bias) in gradient[layer.bias.clone()].iter_mut().enumerate() {
+                *bias = biases.iter().map(|group| group[index].first[c]).sum::<f64>() as f32;
+            }
+        }
+        self.hidden.write_gradient(n, gradient)?;
+        self.last.write_gradient(n, gradient)
+    }
+}

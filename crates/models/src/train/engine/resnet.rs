@@ -1,0 +1,681 @@
+//! The residual network in training.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use riptide_kernels::lanes::as_floats;
+use riptide_kernels::training::{
+    Gate, Layout, Moments, Planes, Shortcut, add_moments, normalise, normalise_backward, relu_backward,
+};
+use riptide_kernels::{Block, ConvParams, Padding, Shape, Simd};
+
+use super::layer::{ConvNorm, cut, prepare_all};
+use super::{Engine, FlatLayout, GROUP, Images, Workspace, Workspaces, grow, images, images_at_once, parts};
+use crate::config::ResNetConfig;
+use crate::error::ModelError;
+
+/// Roles of buffers in a workspace.
+const GRADIENT: usize = 0;
+const ACTIVATION: usize = 1;
+
+/// Two 3x3 convolutions beside a shortcut.
+#[derive(Debug)]
+struct ResBlock {
+    a: ConvNorm,
+    b: ConvNorm,
+    shortcut: Option<ConvNorm>,
+    in_shape: Shape,
+    /// The input of the block for the whole batch: what came before, summed and through the ReLU.
+    input: Vec<Block>,
+}
+
+/// What a block's input comes from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Stem(&'a ConvNorm),
+    Block(&'a ResBlock),
+}
+
+impl<'a> Source<'a> {
+    /// Writes the output of images `first..first + count`: normalised, summed with the shortcut and through the ReLU.
+    fn output(self, simd: Simd, first: usize, count: usize, out: &mut [Block], shape: Shape) -> Result<(), ModelError> {
+        let (last, shortcut) = match self {
+            Self::Stem(stem) => (stem, Shortcut::None),
+            Self::Block(block) => {
+                let shortcut = match &block.shortcut {
+                    Some(shortcut) => Shortcut::Projection(shortcut.planes(first, count), &shortcut.affine),
+                    None => {
+                        let input = images(&block.input, block.in_shape, first, count);
+                        Shortcut::Identity(Planes::new(input, block.in_shape))
+                    }
+                };
+                (&block.b, shortcut)
+            }
+        };
+        Ok(normalise(
+            simd,
+            last.planes(first, count),
+            &last.affine,
+            shortcut,
+            true,
+            count,
+            out,
+            shape,
+        )?)
+    }
+
+    /// The normalisations that end in the output.
+    fn norms(self) -> (&'a ConvNorm, Option<&'a ConvNorm>) {
+        match self {
+            Self::Stem(stem) => (stem, None),
+            Self::Block(block) => (&block.b, block.shortcut.as_ref()),
+        }
+    }
+
+    /// Closes the gradient of the output's ReLU in place and sums what the normalisations need.
+    #[allow(clippy::too_many_arguments)]
+    fn relu_backward(
+        self,
+        simd: Simd,
+        first: usize,
+        count: usize,
+        g: &mut [Block],
+        shape: Shape,
+        extra: Option<Planes<'_>>,
+        output: Planes<'_>,
+        moments: &mut (Moments, Moments),
+    ) -> Result<(), ModelError> {
+        let (main, shortcut) = self.norms();
+        let main = (main.planes(first, count), main.mean_blocks.as_slice(), &mut moments.0);
+        let gate = Gate::Output(output);
+        match shortcut {
+            None => relu_backward(simd, g, shape, extra, gate, count, &mut [main])?,
+            Some(other) => {
+                let other = (other.planes(first, count), other.mean_blocks.as_slice(), &mut moments.1);
+                relu_backward(simd, g, shape, extra, gate, count, &mut [main, other])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Empty sums for [`Self::relu_backward`].
+    fn moments(self) -> (Moments, Moments) {
+        let (main, shortcut) = self.norms();
+        (
+            Moments::zeros(&main.shape()),
+            shortcut.map_or_else(Moments::default, |other| Moments::zeros(&other.shape())),
+        )
+    }
+}
+
+/// A residual network with the memory of one training step.
+#[derive(Debug)]
+pub(crate) struct ResNetEngine {
+    simd: Simd,
+    config: ResNetConfig,
+    momentum: f64,
+    images: Images,
+    stem: ConvNorm,
+    blocks: Vec<ResBlock>,
+    /// The last block's output.
+    output: Vec<Block>,
+    fc_weight: Range<usize>,
+    fc_bias: Range<usize>,
+    /// The output's mean over the pixels, (n, channels).
+    pooled: Vec<f32>,
+    /// Gradients of a block's output, of its inner activation, and of its input.
+    gradients: [Vec<Block>; 3],
+    workspaces: Workspaces,
+}
+
+fn conv_params(inputs: usize, filters: usize, kernel: usize, stride: usize, input: &Shape) -> ConvParams {
+    let padding = if stride == 1 {
+        Padding::all(kernel / 2)
+    } else {
+        Padding::same([kernel; 2], stride, input.height, input.width)
+    };
+    ConvParams {
+        in_channels: inputs,
+        out_channels: filters,
+        kernel: [kernel; 2],
+        stride,
+        padding,
+    }
+}
+
+impl ResNetEngine {
+    /// An engine for the given network; `momentum` is that of the running statistics.
+    pub(crate) fn new(config: &ResNetConfig, momentum: f64, simd: Simd) -> Result<Self, ModelError> {
+        config.validate()?;
+        let layout = FlatLayout::new(&config.clone().into());
+        let image = Shape::new(3, config.height, config.width);
+        let params = conv_params(3, config.n_filters1, 3, 1, &image);
+        let stem = ConvNorm::new(&layout, "conv1", "bn_conv1", params, Layout::Interleaved, image)?;
+        let mut blocks = Vec::new();
+        let mut shape = stem.shape().with_halo(1);
+        for stage in 0..3 {
+            let filters = config.n_filters(stage);
+            for block in 0..config.n_blocks() {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let layer = |branch: &str, kernel, stride, input: Shape| {
+                    let name = format!("{}_block{block}_branch{branch}", stage + 2);
+                    let params = conv_params(input.channels, filters, kernel, stride, &input);
+                    let (conv, norm) = (format!("res{name}"), format!("bn{name}"));
+                    ConvNorm::new(&layout, &conv, &norm, params, Layout::Blocked, input)
+                };
+                let a = layer("2a", 3, stride, shape)?;
+                let inner = a.shape().with_halo(1);
+                let b = layer("2b", 3, 1, inner)?;
+                let shortcut = if block == 0 {
+                    Some(layer("1", 1, stride, shape)?)
+                } else {
+                    None
+                };
+                blocks.push(ResBlock {
+                    a,
+                    b,
+                    shortcut,
+                    in_shape: shape,
+                    input: Vec::new(),
+                });
+                shape = inner;
+            }
+        }
+        Ok(Self {
+            simd,
+            momentum,
+            images: Images::new(config.height, config.width, 1),
+            stem,
+            blocks,
+            output: Vec::new(),
+            fc_weight: layout.find("fc10.weight")?,
+            fc_bias: layout.find("fc10.bias")?,
+            pooled: Vec::new(),
+            gradients: Default::default(),
+            workspaces: Workspaces::default(),
+            config: config.clone(),
+        })
+    }
+
+    fn layers_mut(&mut self) -> Vec<&mut ConvNorm> {
+        let mut layers = vec![&mut self.stem];
+        for ResBlock { a, b, shortcut, .. } in &mut self.blocks {
+            layers.push(a);
+            layers.push(b);
+            layers.extend(shortcut);
+        }
+        layers
+    }
+
+    fn norm_constants(&self) -> (f64, f64) {
+        (self.config.bn_epsilon, self.momentum)
+    }
+
+    /// Shape of the last block's output.
+    fn last_shape(&self) -> Shape {
+        self.blocks
+            .last()
+            .map_or_else(|| self.stem.shape(), |block| block.b.shape())
+    }
+
+    fn stem_forward(&mut self, n: usize) -> Result<Vec<Moments>, ModelError> {
+        let (simd, shape, workspaces, all) = (self.simd, self.stem.shape(), &self.workspaces, &self.images);
+        let at_once = images_at_once(&shape);
+        let (conv, packed, y) = self.stem.split();
+        let image = conv.input_floats();
+        let groups: Vec<_> = ConvNorm::groups_mut(y, &shape, n).enumerate().collect();
+        groups
+            .into_par_iter()
+            .map(|(group, y)| {
+                workspaces.with(|workspace| {
+                    let mut moments = Moments::zeros(&shape);
+                    let x = all.group(group);
+                    for (first, count) in parts(y.len() / shape.len(), at_once) {
+                        let x = &x[first * image..(first + count) * image];
+                        let y = &mut y[first * shape.len()..(first + count) * shape.len()];
+                        ConvNorm::forward((conv, packed), simd, x, count, y, workspace)?;
+                        add_moments(simd, Planes::new(y, shape), count, &mut moments)?;
+                    }
+                    Ok(moments)
+                })
+            })
+            .collect()
+    }
+
+    /// Writes block `i`'s input and runs its first convolution and its shortcut's.
+    fn block_forward_a(&mut self, i: usize, n: usize) -> Result<Vec<(Moments, Moments)>, ModelError> {
+        let (simd, workspaces) = (self.simd, &self.workspaces);
+        let (before, rest) = self.blocks.split_at_mut(i);
+        let source = before.last().map_or(Source::Stem(&self.stem), Source::Block);
+        let ResBlock {
+            a,
+            shortcut,
+            in_shape,
+            input,
+            ..
+        } = &mut rest[0];
+        let (in_shape, shape) = (*in_shape, a.shape());
+        grow(input, n * in_shape.len());
+        let at_once = images_at_once(&in_shape);
+        let (conv, packed, y) = a.split();
+        let mut shortcut = shortcut.as_mut().map(ConvNorm::split);
+        let (side_layer, side_y) = match &mut shortcut {
+            Some((conv, packed, y)) => (Some((*conv, *packed)), Some(ConvNorm::groups_mut(y, &shape, n))),
+            None => (None, None),
+        };
+        let mut side_y = side_y.into_iter().flatten();
+        let tasks: Vec<_> = ConvNorm::groups_mut(y, &shape, n)
+            .zip(input[..n * in_shape.len()].chunks_mut(GROUP * in_shape.len()))
+            .enumerate()
+            .map(|(group, (y, input))| (group, y, input, side_y.next()))
+            .collect();
+        tasks
+            .into_par_iter()
+            .map(|(group, y, input, mut side_y)| {
+                workspaces.with(|workspace| {
+                    let mut moments = (Moments::zeros(&shape), Moments::zeros(&shape));
+                    for (first, count) in parts(y.len() / shape.len(), at_once) {
+                        let x = &mut input[first * in_shape.len()..(first + count) * in_shape.len()];
+                        source.output(simd, group * GROUP + first, count, x, in_shape)?;
+                        let range = first * shape.len()..(first + count) * shape.len();
+                        let y = &mut y[range.clone()];
+                        ConvNorm::forward((conv, packed), simd, as_floats(x), count, y, workspace)?;
+                        add_moments(simd, Planes::new(y, shape), count, &mut moments.0)?;
+                        if let (Some(layer), Some(y)) = (side_layer, &mut side_y) {
+                            let y = &mut y[range];
+                            ConvNorm::forward(layer, simd, as_floats(x), count, y, workspace)?;
+                            add_moments(simd, Planes::new(y, shape), count, &mut moments.1)?;
+                        }
+                    }
+                    Ok(moments)
+                })
+            })
+            .collect()
+    }
+
+    /// Runs block `i`'s second convolution.
+    fn block_forward_b(&mut self, i: usize, n: usize) -> Result<Vec<Moments>, ModelError> {
+        let (simd, workspaces) = (self.simd, &self.workspaces);
+        let ResBlock { a, b, .. } = &mut self.blocks[i];
+        let (inner, shape) = (b.conv.input(), b.shape());
+        let at_once = images_at_once(&shape);
+        let (conv, packed, y) = b.split();
+        let groups: Vec<_> = ConvNorm::groups_mut(y, &shape, n).enumerate().collect();
+        groups
+            .into_par_iter()
+            .map(|(group, y)| {
+                workspaces.with(|workspace| {
+                    let mut moments = Moments::zeros(&shape);
+                    let mut x = workspace.take(ACTIVATION, inner, at_once);
+                    for (first, count) in parts(y.len() / shape.len(), at_once) {
+                        let x = &mut x[..count * inner.len()];
+                        let planes = a.planes(group * GROUP + first, count);
+                        normalise(simd, planes, &a.affine, Shortcut::None, true, count, x, inner)?;
+                        let y = &mut y[first * shape.len()..(first + count) * shape.len()];
+                        ConvNorm::forward((conv, packed), simd, as_floats(x), count, y, workspace)?;
+                        add_moments(simd, Planes::new(y, shape), count, &mut moments)?;
+                    }
+                    workspace.put(ACTIVATION, inner, x);
+                    Ok(moments)
+                })
+            })
+            .collect()
+    }
+
+    /// The last output, its mean over the pixels, and the dense layer.
+    fn head_forward(&mut self, n: usize, parameters: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let (simd, shape) = (self.simd, self.last_shape());
+        let source = self.blocks.last().map_or(Source::Stem(&self.stem), Source::Block);
+        grow(&mut self.output, n * shape.len());
+        let (channels, classes) = (shape.channels, self.config.n_classes);
+        let (weight, bias) = (&parameters[self.fc_weight.clone()], &parameters[self.fc_bias.clone()]);
+        self.pooled.resize(n * channels, 0.0);
+        let mut logits = vec![0.0; n * classes];
+        self.output[..n * shape.len()]
+            .par_chunks_mut(shape.len())
+            .zip(self.pooled.par_chunks_mut(channels))
+            .zip(logits.par_chunks_mut(classes))
+            .enumerate()
+            .try_for_each(|(image, ((out, pooled), logits))| -> Result<(), ModelError> {
+                source.output(simd, image, 1, out, shape)?;
+                pool(&shape, out, pooled);
+                for ((logit, row), bias) in logits.iter_mut().zip(weight.chunks_exact(channels)).zip(bias) {
+                    *logit = bias + row.iter().zip(pooled.iter()).map(|(w, x)| w * x).sum::<f32>();
+                }
+                Ok(())
+            })?;
+        Ok(logits)
+    }
+
+    /// Gradient of the dense layer, and of the last output into the first of [`Self::gradients`].
+    fn head_backward(
+        &mut self,
+        n: usize,
+        parameters: &[f32],
+        d_logits: &[f32],
+        gradient: &mut [f32],
+    ) -> Result<Vec<(Moments, Moments)>, ModelError> {
+        let (simd, shape, classes) = (self.simd, self.last_shape(), self.config.n_classes);
+        let channels = shape.channels;
+        for (d, pooled) in d_logits.chunks_exact(classes).zip(self.pooled.chunks_exact(channels)) {
+            for (o, d) in d.iter().enumerate() {
+                let start = self.fc_weight.start + o * channels;
+                for (g, x) in gradient[start..start + channels].iter_mut().zip(pooled) {
+                    *g += d * x;
+                }
+                gradient[self.fc_bias.start + o] += d;
+            }
+        }
+        let weight = &parameters[self.fc_weight.clone()];
+        let source = self.blocks.last().map_or(Source::Stem(&self.stem), Source::Block);
+        let pixels = (shape.height * shape.width) as f32;
+        let output = &self.output;
+        let groups: Vec<_> = ConvNorm::groups_mut(&mut self.gradients[0], &shape, n)
+            .enumerate()
+            .collect();
+        groups
+            .into_par_iter()
+            .map(|(group, g)| {
+                let mut moments = source.moments();
+                for (i, g) in g.chunks_exact_mut(shape.len()).enumerate() {
+                    let image = group * GROUP + i;
+                    let d = &d_logits[image * classes..(image + 1) * classes];
+                    let mut mean = vec![Block::ZERO; shape.blocks()];
+                    for (c, m) in mean
+                        .iter_mut()
+                        .flat_map(|block| &mut block.0)
+                        .take(channels)
+                        .enumerate()
+                    {
+                        *m = d
+                            .iter()
+                            .enumerate()
+                            .map(|(o, d)| d * weight[o * channels + c])
+                            .sum::<f32>()
+                            / pixels;
+                    }
+                    for (plane, mean) in g.chunks_exact_mut(shape.plane()).zip(&mean) {
+                        plane.fill(*mean);
+                    }
+                    let out = Planes::new(images(output, shape, image, 1), shape);
+                    source.relu_backward(simd, image, 1, g, shape, None, out, &mut moments)?;
+                }
+                Ok(moments)
+            })
+            .collect()
+    }
+
+    /// From the gradient of block `i`'s output (the first of [`Self::gradients`]) to that of its inner activation (the second).
+    fn block_backward_b(&mut self, i: usize, n: usize) -> Result<Vec<Moments>, ModelError> {
+        let (simd, workspaces) = (self.simd, &self.workspaces);
+        let ResBlock { a, b, .. } = &mut self.blocks[i];
+        let (shape, inner, wide) = (b.shape(), b.conv.input(), b.conv.output());
+        let at_once = images_at_once(&shape);
+        let mut plain = std::mem::take(&mut b.plain);
+        let (a, b): (&ConvNorm, &ConvNorm) = (a, b);
+        let [dz, inner_dz, _] = &mut self.gradients;
+        let tasks: Vec<_> = ConvNorm::groups_mut(inner_dz, &a.shape(), n)
+            .zip(plain.chunks_mut(b.conv.plain_blocks()))
+            .enumerate()
+            .collect();
+        let task = |(group, (dz_a, plain)): (usize, (&mut [Block], &mut [Block])), workspace: &mut Workspace| {
+            let mut moments = Moments::zeros(&a.shape());
+            let mut dy = workspace.take(GRADIENT, wide, at_once);
+            let mut x = workspace.take(ACTIVATION, inner, at_once);
+            let mut sums = workspace.zeros(b.conv.gradient_blocks());
+            for (first, count) in parts(dz_a.len() / a.shape().len(), at_once) {
+                let image = group * GROUP + first;
+                let (dy, x) = (&mut dy[..count * wide.len()], &mut x[..count * inner.len()]);
+                let dz = Planes::new(images(dz, shape, image, count), shape);
+                normalise_backward(simd, dz, b.planes(image, count), &b.gradient, count, dy, wide)?;
+                normalise(
+                    simd,
+                    a.planes(image, count),
+                    &a.affine,
+                    Shortcut::None,
+                    true,
+                    count,
+                    x,
+                    inner,
+                )?;
+                b.conv
+                    .backward_weights(simd, as_floats(x), dy, wide, count, &mut sums, &mut workspace.conv)?;
+                let out = a.shape();
+                let dz_a = &mut dz_a[first * out.len()..(first + count) * out.len()];
+                b.conv
+                    .backward_input(simd, b.packed(), dy, count, dz_a, out, false, &mut workspace.conv)?;
+                let values = (a.planes(image, count), a.mean_blocks.as_slice(), &mut moments);
+                relu_backward(simd, dz_a, out, None, Gate::Affine(&a.affine), count, &mut [values])?;
+            }
+            b.conv.plain_gradient(simd, &sums, plain)?;
+            workspace.sums = sums;
+            workspace.put(GRADIENT, wide, dy);
+            workspace.put(ACTIVATION, inner, x);
+            Ok(moments)
+        };
+        let result: Result<Vec<Moments>, ModelError> = tasks
+            .into_par_iter()
+            .map(|parts| workspaces.with(|workspace| task(parts, workspace)))
+            .collect();
+        self.blocks[i].b.plain = plain;
+        result
+    }
+
+    /// From the gradients of block `i`'s inner activation and output to that of its input (the third of [`Self::gradients`]).
+    fn block_backward_a(&mut self, i: usize, n: usize) -> Result<Vec<(Moments, Moments)>, ModelError> {
+        let (simd, workspaces) = (self.simd, &self.workspaces);
+        let (before, rest) = self.blocks.split_at_mut(i);
+        let source = before.last().map_or(Source::Stem(&self.stem), Source::Block);
+        let block = &mut rest[0];
+        let mut plain = std::mem::take(&mut block.a.plain);
+        let mut side_plain = block
+            .shortcut
+            .as_mut()
+            .map(|shortcut| std::mem::take(&mut shortcut.plain));
+        let (block, shape, in_shape) = (&*block, block.a.shape(), block.in_shape);
+        let (a, wide, out) = (&block.a, block.a.conv.output(), in_shape.with_halo(0));
+        let at_once = images_at_once(&in_shape);
+        let [dz, inner_dz, input_dz] = &mut self.gradients;
+        let side_len = block
+            .shortcut
+            .as_ref()
+            .map_or(1, |shortcut| shortcut.conv.plain_blocks());
+        let mut side_plains = side_plain.iter_mut().flat_map(|plain| plain.chunks_mut(side_len));
+        let tasks: Vec<_> = ConvNorm::groups_mut(input_dz, &out, n)
+            .zip(plain.chunks_mut(a.conv.plain_blocks()))
+            .enumerate()
+            .map(|(group, (g, plain))| (group, g, plain, side_plains.next()))
+            .collect();
+        type Task<'a> = (usize, &'a mut [Block], &'a mut [Block], Option<&'a mut [Block]>);
+        let task = |(group, g, plain, side_plain): Task<'_>, workspace: &mut Workspace| {
+            let mut moments = source.moments();
+            let mut dy = workspace.take(GRADIENT, wide, at_once);
+            let mut sums = workspace.zeros(a.conv.gradient_blocks());
+            let side_blocks = block
+                .shortcut
+                .as_ref()
+                .map_or(0, |shortcut| shortcut.conv.gradient_blocks());
+            let mut side_sums = vec![Block::ZERO; side_blocks];
+            for (first, count) in parts(g.len() / out.len(), at_once) {
+                let image = group * GROUP + first;
+                let x = images(&block.input, in_shape, image, count);
+                let g = &mut g[first * out.len()..(first + count) * out.len()];
+                let dz = Planes::new(images(dz, shape, image, count), shape);
+                let inner_dz = Planes::new(images(inner_dz, shape, image, count), shape);
+                let dy_a = &mut dy[..count * wide.len()];
+                normalise_backward(simd, inner_dz, a.planes(image, count), &a.gradient, count, dy_a, wide)?;
+                a.conv
+                    .backward_weights(simd, as_floats(x), dy_a, wide, count, &mut sums, &mut workspace.conv)?;
+                a.conv
+                    .backward_input(simd, a.packed(), dy_a, count, g, out, false, &mut workspace.conv)?;
+                let mut extra = Some(dz);
+                if let Some(side) = &block.shortcut {
+                    let side_wide = side.conv.output();
+                    let mut dy = workspace.take(GRADIENT, side_wide, count);
+                    let dy_side = &mut dy[..count * side_wide.len()];
+                    normalise_backward(
+                        simd,
+                        dz,
+                        side.planes(image, count),
+                        &side.gradient,
+                        count,
+                        dy_side,
+                        side_wide,
+                    )?;
+                    let (x, scratch) = (as_floats(x), &mut workspace.conv);
+                    side.conv
+                        .backward_weights(simd, x, dy_side, side_wide, count, &mut side_sums, scratch)?;
+                    side.conv
+                        .backward_input(simd, side.packed(), dy_side, count, g, out, true, scratch)?;
+                    workspace.put(GRADIENT, side_wide, dy);
+                    extra = None;
+                }
+                let output = Planes::new(x, in_shape);
+                source.relu_backward(simd, image, count, g, out, extra, output, &mut moments)?;
+            }
+            a.conv.plain_gradient(simd, &sums, plain)?;
+            if let (Some(side), Some(plain)) = (&block.shortcut, side_plain) {
+                side.conv.plain_gradient(simd, &side_sums, plain)?;
+            }
+            workspace.sums = sums;
+            workspace.put(GRADIENT, wide, dy);
+            Ok(moments)
+        };
+        let result: Result<Vec<_>, ModelError> = tasks
+            .into_par_iter()
+            .map(|parts| workspaces.with(|workspace| task(parts, workspace)))
+            .collect();
+        let block = &mut self.blocks[i];
+        block.a.plain = plain;
+        if let (Some(shortcut), Some(plain)) = (&mut block.shortcut, side_plain) {
+            shortcut.plain = plain;
+        }
+        result
+    }
+
+    /// The gradient of the first convolution's weights. None flows into the images.
+    fn stem_backward(&mut self, n: usize) -> Result<(), ModelError> {
+        let (simd, workspaces, all) = (self.simd, &self.workspaces, &self.images);
+        let mut plain = std::mem::take(&mut self.stem.plain);
+        let stem = &self.stem;
+        let (shape, image) = (stem.shape(), stem.conv.input_floats());
+        let at_once = images_at_once(&shape);
+        let dz = &self.gradients[0];
+        let tasks: Vec<_> = plain[..n.div_ceil(GROUP) * stem.conv.plain_blocks()]
+            .chunks_mut(stem.conv.plain_blocks())
+            .enumerate()
+            .collect();
+        let result = tasks.into_par_iter().try_for_each(|(group, plain)| {
+            workspaces.with(|workspace| {
+                let mut dy = workspace.take(GRADIENT, shape, at_once);
+                let mut sums = workspace.zeros(stem.conv.gradient_blocks());
+                let x = all.group(group);
+                for (first, count) in parts(x.len() / image, at_once) {
+                    let at = group * GROUP + first;
+                    let dy = &mut dy[..count * shape.len()];
+                    let dz = Planes::new(images(dz, shape, at, count), shape);
+                    normalise_backward(simd, dz, stem.planes(at, count), &stem.gradient, count, dy, shape)?;
+                    let x = &x[first * image..(first + count) * image];
+                    stem.conv
+                        .backward_weights(simd, x, dy, shape, count, &mut sums, &mut workspace.conv)?;
+                }
+                stem.conv.plain_gradient(simd, &sums, plain)?;
+                workspace.sums = sums;
+                workspace.put(GRADIENT, shape, dy);
+                Ok(())
+            })
+        });
+        self.stem.plain = plain;
+        result
+    }
+
+    /// Hands the sums of a unit's output to its normalisations.
+    fn settle_gradients(
+        norms: (&mut ConvNorm, Option<&mut ConvNorm>),
+        sums: Vec<(Moments, Moments)>,
+        n: usize,
+        p: &[f32],
+    ) {
+        let (main, side): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
+        norms.0.settle_gradient(main.into_iter(), n, p);
+        if let Some(shortcut) = norms.1 {
+            shortcut.settle_gradient(side.into_iter(), n, p);
+        }
+    }
+}
+
+/// Mean over the pixels of every channel.
+fn pool(shape: &Shape, image: &[Block], pooled: &mut [f32]) {
+    let pixels = (shape.height * shape.width) as f32;
+    for (plane, pooled) in image
+        .chunks_exact(shape.plane())
+        .zip(pooled.chunks_mut(Block::ZERO.0.len()))
+    {
+        let mut sums = Block::ZERO;
+        for pixel in plane {
+            for (sum, x) in sums.0.iter_mut().zip(pixel.0) {
+                *sum += x;
+            }
+        }
+        for (mean, sum) in pooled.iter_mut().zip(sums.0) {
+            *mean = sum / pixels;
+        }
+    }
+}
+
+impl Engine for ResNetEngine {
+    fn input(&mut self) -> &mut Images {
+        &mut self.images
+    }
+
+    fn forward(&mut self, parameters: &[f32], statistics: &mut [f32]) -> Result<Vec<f32>, ModelError> {
+        let (n, simd, constants) = (self.images.n, self.simd, self.norm_constants());
+        prepare_all(self.layers_mut(), simd, parameters, n)?;
+        let sums = self.stem_forward(n)?;
+        self.stem.settle(sums.into_iter(), n, parameters, statistics, constants);
+        for i in 0..self.blocks.len() {
+            let (main, side): (Vec<_>, Vec<_>) = self.block_forward_a(i, n)?.into_iter().unzip();
+            let block = &mut self.blocks[i];
+            block.a.settle(main.into_iter(), n, parameters, statistics, constants);
+            if let Some(shortcut) = &mut block.shortcut {
+                shortcut.settle(side.into_iter(), n, parameters, statistics, constants);
+            }
+            let sums = self.block_forward_b(i, n)?;
+            self.blocks[i]
+                .b
+                .settle(sums.into_iter(), n, parameters, statistics, constants);
+        }
+        self.head_forward(n, parameters)
+    }
+
+    fn backward(&mut self, parameters: &[f32], d_logits: &[f32], gradient: &mut [f32]) -> Result<(), ModelError> {
+        let n = self.images.n;
+        gradient.fill(0.0);
+        let shapes = self
+            .blocks
+            .iter()
+            .map(|block| block.in_shape.with_halo(0))
+            .chain([self.last_shape()]);
+        let largest = shapes.map(|shape| shape.len()).max().unwrap_or(0);
+        self.gradients.iter_mut().for_each(|buffer| grow(buffer, n * largest));
+        let mut sums = self.head_backward(n, parameters, d_logits, gradient)?;
+        for i in (0..self.blocks.len()).rev() {
+            let block = &mut self.blocks[i];
+            Self::settle_gradients((&mut block.b, block.shortcut.as_mut()), sums, n, parameters);
+            let inner = self.block_backward_b(i, n)?;
+            self.blocks[i].a.settle_gradient(inner.into_iter(), n, parameters);
+            sums = self.block_backward_a(i, n)?;
+            self.gradients.swap(0, 2);
+        }
+        Self::settle_gradients((&mut self.stem, None), sums, n, parameters);
+        self.stem_backward(n)?;
+        let mut layers = self.layers_mut();
+        layers.sort_by_key(|layer| layer.range().start);
+        let ranges: Vec<_> = layers.iter().map(|layer| layer.range()).collect();
+        let pieces = cut(gradient, &ranges);
+        layers
+            .into_par_iter()
+            .zip(pieces)
+            .try_for_each(|(layer, piece)| layer.write_gradient(n, piece))
+    }
+}

@@ -1,0 +1,5 @@
+//! Training.
+
+mod engine;
+#[cfg(test)]
+mod tests;
