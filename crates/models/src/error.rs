@@ -190,6 +190,26 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
     },
+    /// A training's loss is no longer finite.
+    #[error(
+        "the training diverged in epoch {epoch}, at step {step} (learning rate {rate:.3e}); lower the learning rate, or look for damaged images"
+    )]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step, from 1 over all epochs.
+        step: u64,
+        /// The learning rate of the step.
+        rate: f64,
+    },
+    /// A checkpoint belongs to another training.
+    #[error("{} has another {what} than this training; give the same options as before, or start afresh", path.display())]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
     /// An operation needs a network whose parameters are known, and was given one from an ONNX file.
     #[error("{operation} needs a network with known parameters, but this one is an ONNX file")]
     Opaque {

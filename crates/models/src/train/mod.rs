@@ -1,5 +1,14 @@
-//! Training.
+//! Training of both networks on the CPU: forward and backward passes in this crate's own kernels, optimizers, schedules, augmentation, checkpoints.
+//!
+//! [`Trainer`] runs whole epochs over raw images.
 
+mod checkpoint;
 mod engine;
+mod optimizer;
+mod recipe;
 #[cfg(test)]
 mod tests;
+mod trainer;
+
+pub use recipe::{Augmentation, Optimizer, Recipe, Schedule};
+pub use trainer::{EpochSummary, Progress, Targets, Trainer, TrainingSet};

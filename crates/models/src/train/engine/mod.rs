@@ -11,6 +11,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Mutex;
 
+use candle_core::{Device, Tensor};
 use riptide_kernels::{Block, Shape, training};
 
 pub(crate) use distilled::DistilledEngine;
@@ -18,6 +19,7 @@ pub(crate) use resnet::ResNetEngine;
 
 use crate::config::{NetworkConfig, Parameter, ParameterKind};
 use crate::error::ModelError;
+use crate::weights::Weights;
 
 /// Images of a task.
 const GROUP: usize = 16;
@@ -59,9 +61,32 @@ impl FlatLayout {
         layout
     }
 
-    /// Values of the trained parameters.
-    pub(crate) fn n_trained(&self) -> usize {
-        self.trained.last().map_or(0, |(_, range)| range.end)
+    /// The values of a list of parameters, one after the other.
+    pub(crate) fn flatten(
+        &self,
+        list: &[(Parameter, Range<usize>)],
+        weights: &Weights,
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut flat = Vec::with_capacity(list.last().map_or(0, |(_, range)| range.end));
+        for (parameter, _) in list {
+            flat.extend(weights.get(&parameter.name)?.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(flat)
+    }
+
+    /// Puts the values of a list of parameters back under their names.
+    pub(crate) fn restore(
+        &self,
+        list: &[(Parameter, Range<usize>)],
+        flat: &[f32],
+        weights: &mut Weights,
+    ) -> Result<(), ModelError> {
+        for (parameter, range) in list {
+            let values = flat[range.clone()].to_vec();
+            let tensor = Tensor::from_vec(values, parameter.shape.clone(), &Device::Cpu)?;
+            weights.insert(parameter.name.clone(), tensor);
+        }
+        Ok(())
     }
 
     /// Where a parameter is, in the vector that it belongs to.

@@ -1,0 +1,456 @@
+//! The training loop.
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use riptide_kernels::Simd;
+use serde::{Deserialize, Serialize};
+
+use super::engine::{DistilledEngine, Engine, FlatLayout, ResNetEngine, write_image};
+use super::optimizer::update;
+use super::recipe::{Augmentation, Recipe};
+use crate::config::{NetworkConfig, ParameterKind};
+use crate::error::ModelError;
+use crate::network::Network;
+use crate::weights::Weights;
+
+/// How far [`Augmentation::CropFlip`] shifts an image, in pixels.
+const SHIFT: usize = 4;
+
+/// What a network is to learn from each image.
+#[derive(Debug, Clone, Copy)]
+pub enum Targets<'a> {
+    /// The class of each image; the loss is the cross-entropy.
+    Labels(&'a [u32]),
+    /// Class probabilities (n, n_classes) that a teacher gives each image and its mirror image; the loss is the divergence KL(teacher || network).
+    Probabilities {
+        /// For the images as they are.
+        plain: &'a [f32],
+        /// For the mirrored images; empty where none is needed.
+        mirrored: &'a [f32],
+    },
+}
+
+/// Images to learn from.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingSet<'a> {
+    /// u8 (n, height, width, 3), row-major.
+    pub pixels: &'a [u8],
+    /// What to learn from them.
+    pub targets: Targets<'a>,
+}
+
+/// Where a training stands within an epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Images of this epoch done.
+    pub images: usize,
+    /// Images of an epoch.
+    pub of: usize,
+    /// Mean loss over the images of this epoch so far.
+    pub loss: f64,
+    /// Share of the images of this epoch so far whose most probable class is the target's.
+    pub accuracy: f64,
+}
+
+/// What an epoch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochSummary {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// The learning rate of its last step.
+    pub learning_rate: f64,
+    /// Mean loss over its images, without regularisation.
+    pub loss: f64,
+    /// Share of its images whose most probable class was the target's.
+    pub accuracy: f64,
+}
+
+/// A network in training.
+///
+/// The same network, recipe and images give the same weights, bit for bit, for any number of threads, and whether or not the training was cut off
+/// between epochs and taken up from a [checkpoint](Trainer::save).
+///
+/// ```
+/// use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
+/// use riptide_models::{Network, ResNet, ResNetConfig};
+///
+/// let config = ResNetConfig { depth: 8, n_filters1: 4, height: 8, width: 8, n_classes: 2, ..Default::default() };
+/// let network = Network::from(ResNet::random(config, 0)?);
+/// let pixels: Vec<u8> = (0..20 * 8 * 8 * 3).map(|i| (i % 251) as u8).collect();
+/// let labels: Vec<u32> = (0..20).map(|i| i % 2).collect();
+/// let mut trainer = Trainer::new(&network, Recipe::classifier(2))?;
+/// while !trainer.is_finished() {
+///     let set = TrainingSet { pixels: &pixels, targets: Targets::Labels(&labels) };
+///     let summary = trainer.epoch(set, |_progress| ())?;
+///     assert!(summary.loss.is_finite());
+/// }
+/// let trained = trainer.network()?;
+/// assert_ne!(trained.digest(), network.digest());
+/// # Ok::<(), riptide_models::ModelError>(())
+/// ```
+#[derive(Debug)]
+pub struct Trainer {
+    pub(super) config: NetworkConfig,
+    pub(super) recipe: Recipe,
+    pub(super) layout: FlatLayout,
+    pub(super) parameters: Vec<f32>,
+    pub(super) statistics: Vec<f32>,
+    pub(super) state: [Vec<f32>; 2],
+    pub(super) history: Vec<EpochSummary>,
+    engine: Box<dyn Engine>,
+    gradient: Vec<f32>,
+    step: u64,
+}
+
+impl Trainer {
+    /// Begins with the weights of `network`, on the best kernels of this machine.
+    ///
+    /// # Errors
+    /// [`ModelError::Opaque`] for an ONNX classifier, [`ModelError::Config`] where the recipe is invalid.
+    pub fn new(network: &Network, recipe: Recipe) -> Result<Self, ModelError> {
+        Self::with_kernels(network, recipe, Simd::current()?)
+    }
+
+    /// Like [`Trainer::new`], on the given kernels.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::new`].
+    pub fn with_kernels(network: &Network, recipe: Recipe, simd: Simd) -> Result<Self, ModelError> {
+        if let Some((field, value, expected)) = recipe.fault() {
+            let expected = expected.to_owned();
+            return Err(ModelError::Config { field, value, expected });
+        }
+        let config = network.config();
+        let engine: Box<dyn Engine> = match &config {
+            NetworkConfig::ResNet(config) => Box::new(ResNetEngine::new(config, config.bn_momentum, simd)?),
+            NetworkConfig::DistilledCnn(config) => Box::new(DistilledEngine::new(config, simd)?),
+            NetworkConfig::Onnx(_) => return Err(ModelError::Opaque { operation: "training" }),
+        };
+        let layout = FlatLayout::new(&config);
+        let parameters = layout.flatten(&layout.trained, network.weights())?;
+        let statistics = layout.flatten(&layout.statistics, network.weights())?;
+        let zeros = vec![0.0; parameters.len()];
+        Ok(Self {
+            config,
+            recipe,
+            layout,
+            statistics,
+            state: [zeros.clone(), zeros.clone()],
+            history: Vec::new(),
+            engine,
+            gradient: zeros,
+            parameters,
+            step: 0,
+        })
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The epochs that are done.
+    pub fn history(&self) -> &[EpochSummary] {
+        &self.history
+    }
+
+    /// Whether all epochs are done.
+    pub fn is_finished(&self) -> bool {
+        self.history.len() >= self.recipe.epochs as usize
+    }
+
+    /// The network as it stands.
+    ///
+    /// # Errors
+    /// [`ModelError::ParameterValue`] where the training has diverged.
+    pub fn network(&self) -> Result<Network, ModelError> {
+        let mut weights = Weights::default();
+        self.layout
+            .restore(&self.layout.trained, &self.parameters, &mut weights)?;
+        self.layout
+            .restore(&self.layout.statistics, &self.statistics, &mut weights)?;
+        Network::new(self.config.clone(), weights)
+    }
+
+    /// One more pass over the images, in an order drawn from the seed; calls `progress` after every step.
+    ///
+    /// # Errors
+    /// [`ModelError::Images`] where the images or targets do not fit the network, [`ModelError::Diverged`] where the loss is no longer finite.
+    pub fn epoch(
+        &mut self,
+        set: TrainingSet<'_>,
+        mut progress: impl FnMut(&Progress),
+    ) -> Result<EpochSummary, ModelError> {
+        let (shape, classes) = (self.image_shape(), self.n_classes());
+        let n = self.check(&set, shape, classes)?;
+        let epoch = self.history.len() as u32 + 1;
+        let mut order: Vec<usize> = (0..n).collect();
+        order.shuffle(&mut self.random(epoch, u32::MAX));
+        let steps_of_epoch = n.div_ceil(self.recipe.batch_size) as u64;
+        let steps = steps_of_epoch * u64::from(self.recipe.epochs);
+        self.step = steps_of_epoch * u64::from(epoch - 1);
+        let mut now = Progress {
+            epoch,
+            images: 0,
+            of: n,
+            loss: 0.0,
+            accuracy: 0.0,
+        };
+        let (mut loss, mut right, mut rate) = (0.0, 0, 0.0);
+        for batch in order.chunks(self.recipe.batch_size) {
+            rate = self.recipe.rate(self.step, steps);
+            let (batch_loss, batch_right) = self.batch(&set, batch, epoch, rate)?;
+            loss += batch_loss;
+            right += batch_right;
+            now.images += batch.len();
+            now.loss = loss / now.images as f64;
+            now.accuracy = f64::from(right) / now.images as f64;
+            if !loss.is_finite() {
+                let step = self.step;
+                return Err(ModelError::Diverged { epoch, step, rate });
+            }
+            progress(&now);
+        }
+        let summary = EpochSummary {
+            epoch,
+            learning_rate: rate,
+            loss: now.loss,
+            accuracy: now.accuracy,
+        };
+        self.history.push(summary);
+        Ok(summary)
+    }
+
+    fn image_shape(&self) -> (usize, usize) {
+        match &self.config {
+            NetworkConfig::ResNet(config) => (config.height, config.width),
+            NetworkConfig::DistilledCnn(config) => (config.height, config.width),
+            NetworkConfig::Onnx(config) => (config.height, config.width),
+        }
+    }
+
+    fn n_classes(&self) -> usize {
+        match &self.config {
+            NetworkConfig::ResNet(config) => config.n_classes,
+            NetworkConfig::DistilledCnn(config) => config.n_classes,
+            NetworkConfig::Onnx(config) => config.n_classes,
+        }
+    }
+
+    fn check(&self, set: &TrainingSet<'_>, shape: (usize, usize), classes: usize) -> Result<usize, ModelError> {
+        let fault = |found: String, expected: String| Err(ModelError::Images { found, expected });
+        let bytes = 3 * shape.0 * shape.1;
+        let n = set.pixels.len() / bytes;
+        if n == 0 || !set.pixels.len().is_multiple_of(bytes) {
+            let found = format!("slice of {} bytes", set.pixels.len());
+            return fault(found, format!("a multiple of the {bytes} bytes of an image, above 0,"));
+        }
+        match set.targets {
+            Targets::Labels(labels) => {
+                if labels.len() != n {
+                    return fault(
+                        format!("set with {} labels", labels.len()),
+                        format!("one for each of {n} images"),
+                    );
+                }
+                if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
+                    return fault(format!("set with label {label}"), format!("labels below {classes}"));
+                }
+            }
+            Targets::Probabilities { plain, mirrored } => {
+                let no_mirrors = self.recipe.augmentation == Augmentation::None;
+                let enough = plain.len() == n * classes && (no_mirrors || mirrored.len() == n * classes);
+                if !enough || self.recipe.augmentation == Augmentation::CropFlip {
+                    let found = format!(
+                        "set with {} and {} probabilities of the teacher",
+                        plain.len(),
+                        mirrored.len()
+                    );
+                    let expected = format!(
+                        "{} for the images and, to flip them, their mirrors (crops have none)",
+                        n * classes
+                    );
+                    return fault(found, expected);
+                }
+            }
+        }
+        Ok(n)
+    }
+
+    /// Random numbers that belong to an epoch and an image.
+    fn random(&self, epoch: u32, image: u32) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+        rng.set_stream(u64::from(epoch) << 32 | u64::from(image));
+        rng
+    }
+
+    /// One step. Gives the sum of the losses and how many answers were right.
+    fn batch(
+        &mut self,
+        set: &TrainingSet<'_>,
+        batch: &[usize],
+        epoch: u32,
+        rate: f64,
+    ) -> Result<(f64, u32), ModelError> {
+        let classes = self.n_classes();
+        let variations: Vec<Variation> = batch
+            .iter()
+            .map(|&image| Variation::draw(self.recipe.augmentation, || self.random(epoch, image as u32)))
+            .collect();
+        self.fill(set.pixels, batch, &variations);
+        let logits = self.engine.forward(&self.parameters, &mut self.statistics)?;
+        let mut d_logits = vec![0.0; logits.len()];
+        let (mut loss, mut right) = (0.0, 0);
+        let rows = logits.chunks_exact(classes).zip(d_logits.chunks_exact_mut(classes));
+        for ((logits, d), (&image, variation)) in rows.zip(batch.iter().zip(&variations)) {
+            let target = match set.targets {
+                Targets::Labels(labels) => Target::Class(labels[image] as usize),
+                Targets::Probabilities { plain, mirrored } => {
+                    let all = if variation.is_mirrored { mirrored } else { plain };
+                    Target::Probabilities(&all[image * classes..(image + 1) * classes])
+                }
+            };
+            let (row_loss, is_right) = row_gradient(logits, target, batch.len(), d);
+            loss += row_loss;
+            right += u32::from(is_right);
+        }
+        self.engine.backward(&self.parameters, &d_logits, &mut self.gradient)?;
+        self.regularise();
+        self.step += 1;
+        update(
+            self.recipe.optimizer,
+            rate,
+            self.step,
+            &mut self.parameters,
+            &self.gradient,
+            &mut self.state,
+        );
+        Ok((loss, right))
+    }
+
+    /// Preprocesses and varies the images of a batch.
+    fn fill(&mut self, pixels: &[u8], batch: &[usize], variations: &[Variation]) {
+        let preprocessing = match &self.config {
+            NetworkConfig::ResNet(config) => config.preprocessing,
+            NetworkConfig::DistilledCnn(config) => config.preprocessing,
+            NetworkConfig::Onnx(config) => config.preprocessing,
+        };
+        let (height, width) = self.image_shape();
+        let bytes = 3 * height * width;
+        let input = self.engine.input();
+        input.resize(batch.len());
+        let (shape, images) = input.images_mut();
+        images
+            .zip(batch.par_iter().zip(variations))
+            .for_each(|(out, (&image, variation))| {
+                let image = &pixels[image * bytes..(image + 1) * bytes];
+                let table = preprocessing.table(image);
+                write_image(&shape, out, |y, x, c| {
+                    let x = if variation.is_mirrored { width - 1 - x } else { x };
+                    let (y, x) = (y + variation.down, x + variation.right);
+                    if y < SHIFT || x < SHIFT || y - SHIFT >= height || x - SHIFT >= width {
+                        return 0.0;
+                    }
+                    let pixel = ((y - SHIFT) * width + x - SHIFT) * 3 + c;
+                    table[c][usize::from(image[pixel])]
+                });
+            });
+    }
+
+    /// Adds the gradient of the regularisation.
+    fn regularise(&mut self) {
+        let (l1, l2) = (self.recipe.l1 as f32, 2.0 * self.recipe.l2 as f32);
+        for (index, (parameter, range)) in self.layout.trained.iter().enumerate() {
+            let is_kernel = parameter.kind == ParameterKind::Kernel;
+            if !is_kernel && parameter.kind != ParameterKind::Dense {
+                continue;
+            }
+            let l1 = if is_kernel && index > 0 { l1 } else { 0.0 };
+            for (g, w) in self.gradient[range.clone()]
+                .iter_mut()
+                .zip(&self.parameters[range.clone()])
+            {
+                let sign = if *w == 0.0 { 0.0 } else { w.signum() };
+                *g += l2 * w + l1 * sign;
+            }
+        }
+    }
+}
+
+/// How one image is varied.
+#[derive(Debug, Clone, Copy)]
+struct Variation {
+    is_mirrored: bool,
+    /// Rows, from 0 to twice [`SHIFT`].
+    down: usize,
+    /// Columns, from 0 to twice [`SHIFT`].
+    right: usize,
+}
+
+impl Variation {
+    fn draw(augmentation: Augmentation, rng: impl FnOnce() -> ChaCha8Rng) -> Self {
+        let mut variation = Self {
+            is_mirrored: false,
+            down: SHIFT,
+            right: SHIFT,
+        };
+        if augmentation == Augmentation::None {
+            return variation;
+        }
+        let mut rng = rng();
+        variation.is_mirrored = rng.random();
+        if augmentation == Augmentation::CropFlip {
+            variation.down = rng.random_range(0..=2 * SHIFT);
+            variation.right = rng.random_range(0..=2 * SHIFT);
+        }
+        variation
+    }
+}
+
+enum Target<'a> {
+    Class(usize),
+    Probabilities(&'a [f32]),
+}
+
+/// The loss of one image, its gradient divided by `n`, and whether the most probable class is the target's.
+fn row_gradient(logits: &[f32], target: Target<'_>, n: usize, d: &mut [f32]) -> (f64, bool) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|x| f64::from(x - largest).exp()).sum();
+    let log_sum = f64::from(largest) + sum.ln();
+    let answer = argmax(logits);
+    let mut loss = 0.0;
+    for (c, (d, x)) in d.iter_mut().zip(logits).enumerate() {
+        let log_p = f64::from(*x) - log_sum;
+        let y = match target {
+            Target::Class(class) => f64::from(u8::from(class == c)),
+            Target::Probabilities(y) => f64::from(y[c]),
+        };
+        if y > 0.0 {
+            loss += y * (y.ln() - log_p);
+        }
+        *d = ((log_p.exp() - y) / n as f64) as f32;
+    }
+    let wanted = match target {
+        Target::Class(class) => class,
+        Target::Probabilities(y) => argmax(y),
+    };
+    // A NaN among the logits compares as nothing and must not pass for a small loss.
+    let loss = if logits.iter().all(|x| x.is_finite()) {
+        loss
+    } else {
+        f64::NAN
+    };
+    (loss, answer == wanted)
+}
+
+fn argmax(values: &[f32]) -> usize {
+    let best = values
+        .iter()
+        .enumerate()
+        .reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map_or(0, |(index, _)| index)
+}
