@@ -1,53 +1,430 @@
-use super::engine::{DistilledEngine, Engine, FlatLayout, ResNetEngine};
-use crate::config::{DistilledCnnConfig, NetworkConfig, ResNetConfig};
-use crate::weights::Weights;
+//! Gradients against finite differences in f64, determinism, checkpoints.
+
+use candle_core::{DType, Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use riptide_kernels::Simd;
+use riptide_kernels::{Simd, Tier};
 
-fn speed(config: NetworkConfig) {
-    let layout = FlatLayout::new(&config);
-    let weights = Weights::random(&config, 1).unwrap();
-    let flat = |list: &[(crate::config::Parameter, std::ops::Range<usize>)]| -> Vec<f32> {
-        list.iter()
-            .flat_map(|(p, _)| {
-                weights
-                    .get(&p.name)
-                    .unwrap()
-                    .flatten_all()
-                    .unwrap()
-                    .to_vec1::<f32>()
-                    .unwrap()
-            })
-            .collect()
-    };
-    let parameters = flat(&layout.trained);
-    let mut statistics = flat(&layout.statistics);
-    let mut engine: Box<dyn Engine> = match &config {
-        NetworkConfig::ResNet(c) => Box::new(ResNetEngine::new(c, 0.99, Simd::best()).unwrap()),
-        NetworkConfig::DistilledCnn(c) => Box::new(DistilledEngine::new(c, Simd::best()).unwrap()),
+use super::engine::{DistilledEngine, Engine, FlatLayout, ResNetEngine};
+use super::{Augmentation, Optimizer, Recipe, Schedule, Targets, Trainer, TrainingSet};
+use crate::config::{DistilledCnnConfig, NetworkConfig, ResNetConfig};
+use crate::error::ModelError;
+use crate::layers::same_padding;
+use crate::network::Network;
+use crate::weights::Weights;
+
+/// More than one group of images, the last one not full.
+const N: usize = 21;
+
+fn resnet() -> ResNetConfig {
+    ResNetConfig {
+        depth: 8,
+        n_filters1: 4,
+        height: 8,
+        width: 8,
+        n_classes: 3,
+        ..Default::default()
+    }
+}
+
+fn distilled(n_conv_layers: usize) -> DistilledCnnConfig {
+    DistilledCnnConfig {
+        n_conv_layers,
+        n_filters1: 20,
+        n_dense: 6,
+        n_classes: 3,
+        height: 8,
+        width: 12,
+        kernel2: 3,
+        ..Default::default()
+    }
+}
+
+fn engine(config: &NetworkConfig, simd: Simd) -> Box<dyn Engine> {
+    match config {
+        NetworkConfig::ResNet(config) => Box::new(ResNetEngine::new(config, config.bn_momentum, simd).unwrap()),
+        NetworkConfig::DistilledCnn(config) => Box::new(DistilledEngine::new(config, simd).unwrap()),
+        NetworkConfig::Onnx(_) => unreachable!(),
+    }
+}
+
+/// The network in f64, by candle's own operations, batch normalisation over the batch.
+struct Reference<'a> {
+    config: &'a NetworkConfig,
+    layout: FlatLayout,
+    flat: Vec<f64>,
+}
+
+impl Reference<'_> {
+    fn get(&self, name: &str) -> Tensor {
+        let found = self.layout.trained.iter().find(|(parameter, _)| parameter.name == name);
+        let (parameter, range) = found.unwrap();
+        let values = self.flat[range.clone()].to_vec();
+        Tensor::from_vec(values, parameter.shape.clone(), &Device::Cpu).unwrap()
+    }
+
+    fn conv(&self, x: &Tensor, name: &str, stride: usize) -> Tensor {
+        let w = self.get(&format!("{name}.weight"));
+        let (_, _, h, width) = x.dims4().unwrap();
+        let kernel = w.dim(2).unwrap();
+        let (top, bottom) = same_padding(h, kernel, stride);
+        let (left, right) = same_padding(width, kernel, stride);
+        let x = x.pad_with_zeros(2, top, bottom).unwrap();
+        let x = x.pad_with_zeros(3, left, right).unwrap();
+        x.conv2d(&w, 0, stride, 1, 1).unwrap()
+    }
+
+    fn channels(&self, name: &str) -> Tensor {
+        let values = self.get(name);
+        let n = values.elem_count();
+        values.reshape((1, n, 1, 1)).unwrap()
+    }
+
+    fn norm(&self, x: &Tensor, name: &str) -> Tensor {
+        let mean = x.mean_keepdim((0, 2, 3)).unwrap();
+        let x = x.broadcast_sub(&mean).unwrap();
+        let variance = x.sqr().unwrap().mean_keepdim((0, 2, 3)).unwrap();
+        let x = x.broadcast_div(&(variance + 1e-5).unwrap().sqrt().unwrap()).unwrap();
+        let x = x.broadcast_mul(&self.channels(&format!("{name}.weight"))).unwrap();
+        x.broadcast_add(&self.channels(&format!("{name}.bias"))).unwrap()
+    }
+
+    fn dense(&self, x: &Tensor, name: &str) -> Tensor {
+        let w = self.get(&format!("{name}.weight"));
+        let y = x.matmul(&w.t().unwrap()).unwrap();
+        y.broadcast_add(&self.get(&format!("{name}.bias"))).unwrap()
+    }
+
+    fn logits(&self, x: &Tensor) -> Vec<f64> {
+        let logits = match self.config {
+            NetworkConfig::ResNet(config) => {
+                let mut x = self.norm(&self.conv(x, "conv1", 1), "bn_conv1").relu().unwrap();
+                for stage in 0..3 {
+                    for block in 0..config.n_blocks() {
+                        let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                        let name = |branch: &str| format!("{}_block{block}_branch{branch}", stage + 2);
+                        let layer = |x: &Tensor, branch: &str, stride| {
+                            let y = self.conv(x, &format!("res{}", name(branch)), stride);
+                            self.norm(&y, &format!("bn{}", name(branch)))
+                        };
+                        let inner = layer(&x, "2a", stride).relu().unwrap();
+                        let main = layer(&inner, "2b", 1);
+                        let side = if block == 0 { layer(&x, "1", stride) } else { x };
+                        x = (main + side).unwrap().relu().unwrap();
+                    }
+                }
+                self.dense(&x.mean((2, 3)).unwrap(), "fc10")
+            }
+            NetworkConfig::DistilledCnn(config) => {
+                let mut x = x.clone();
+                for layer in 1..=config.n_conv_layers {
+                    let name = format!("conv{layer}");
+                    let bias = self.channels(&format!("{name}.bias"));
+                    x = self.conv(&x, &name, 2).broadcast_add(&bias).unwrap();
+                    if layer > 1 {
+                        x = x.relu().unwrap();
+                    }
+                }
+                let flat = x.permute((0, 2, 3, 1)).unwrap().flatten_from(1).unwrap();
+                self.dense(&self.dense(&flat, "dense1"), "dense2")
+            }
+            NetworkConfig::Onnx(_) => unreachable!(),
+        };
+        logits.flatten_all().unwrap().to_vec1().unwrap()
+    }
+}
+
+/// Logits and gradients of an engine against those of the reference, for each parameter along a random direction.
+fn check(config: &NetworkConfig, tier: Tier) {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let layout = FlatLayout::new(config);
+    let weights = Weights::random(config, 1).unwrap();
+    let mut parameters = layout.flatten(&layout.trained, &weights).unwrap();
+    for value in &mut parameters {
+        *value += rng.random_range(-0.05..0.05_f32);
+    }
+    let mut statistics = layout.flatten(&layout.statistics, &weights).unwrap();
+    let (height, width, classes) = match config {
+        NetworkConfig::ResNet(config) => (config.height, config.width, config.n_classes),
+        NetworkConfig::DistilledCnn(config) => (config.height, config.width, config.n_classes),
         NetworkConfig::Onnx(_) => unreachable!(),
     };
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let n = 128;
-    let x: Vec<f32> = (0..n * 3072).map(|_| rng.random_range(-1.0..1.0)).collect();
-    engine.input().set_nchw(n, &x);
-    let mut g = vec![0.0; parameters.len()];
-    for _ in 0..6 {
-        let t = std::time::Instant::now();
-        let logits = engine.forward(&parameters, &mut statistics).unwrap();
-        let f = t.elapsed();
-        engine.backward(&parameters, &logits, &mut g).unwrap();
-        println!(
-            "forward {f:?} both {:?} = {} img/s",
-            t.elapsed(),
-            n as f64 / t.elapsed().as_secs_f64()
+    let x: Vec<f32> = (0..N * 3 * height * width)
+        .map(|_| rng.random_range(-1.0..1.0))
+        .collect();
+    let d_logits: Vec<f32> = (0..N * classes).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let mut engine = engine(config, Simd::with_tier(tier).unwrap());
+    engine.input().set_nchw(N, &x);
+    let logits = engine.forward(&parameters, &mut statistics).unwrap();
+    let mut gradient = vec![0.0; parameters.len()];
+    engine.backward(&parameters, &d_logits, &mut gradient).unwrap();
+
+    let x = Tensor::from_vec(x, (N, 3, height, width), &Device::Cpu).unwrap();
+    let x = x.to_dtype(DType::F64).unwrap();
+    let mut reference = Reference {
+        config,
+        layout,
+        flat: parameters.iter().map(|value| f64::from(*value)).collect(),
+    };
+    let expected = reference.logits(&x);
+    let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
+    for (found, expected) in logits.iter().zip(&expected) {
+        assert!(
+            (f64::from(*found) - expected).abs() < 2e-5 * largest,
+            "{tier}: logits {found}, {expected}"
+        );
+    }
+    let loss = |reference: &Reference<'_>| -> f64 {
+        let logits = reference.logits(&x);
+        logits.iter().zip(&d_logits).map(|(y, d)| y * f64::from(*d)).sum()
+    };
+    let plain = reference.flat.clone();
+    for (parameter, range) in FlatLayout::new(config).trained {
+        const STEP: f64 = 1e-6;
+        let direction: Vec<f64> = range.clone().map(|_| rng.random_range(-1.0..1.0)).collect();
+        let mut side = |sign: f64| {
+            for (at, d) in range.clone().zip(&direction) {
+                reference.flat[at] = plain[at] + sign * STEP * d;
+            }
+            loss(&reference)
+        };
+        let expected = (side(1.0) - side(-1.0)) / (2.0 * STEP);
+        reference.flat.clone_from(&plain);
+        let of = &gradient[range.clone()];
+        let found: f64 = of.iter().zip(&direction).map(|(g, d)| f64::from(*g) * d).sum();
+        let norm = of.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let scale = norm * direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+        assert!(
+            (found - expected).abs() < 1e-4 * scale.max(1e-3),
+            "{tier}: {}: {found}, finite difference {expected}",
+            parameter.name
         );
     }
 }
 
 #[test]
-fn speed_of_both() {
-    speed(NetworkConfig::ResNet(ResNetConfig::default()));
-    speed(NetworkConfig::DistilledCnn(DistilledCnnConfig::default()));
+fn gradients_are_those_of_finite_differences() {
+    for tier in Tier::available() {
+        check(&resnet().into(), tier);
+        for layers in 1..=3 {
+            check(&distilled(layers).into(), tier);
+        }
+    }
+}
+
+fn pixels(n: usize) -> Vec<u8> {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    (0..n * 8 * 8 * 3).map(|_| rng.random()).collect()
+}
+
+fn recipe() -> Recipe {
+    Recipe {
+        batch_size: 20,
+        ..Recipe::classifier(4)
+    }
+}
+
+fn fresh() -> Trainer {
+    let network = Network::new(resnet().into(), Weights::random(&resnet().into(), 0).unwrap()).unwrap();
+    Trainer::new(&network, recipe()).unwrap()
+}
+
+fn train(trainer: &mut Trainer, epochs: usize) {
+    let pixels = pixels(50);
+    let labels: Vec<u32> = (0..50).map(|i| i % 3).collect();
+    for _ in 0..epochs {
+        let set = TrainingSet {
+            pixels: &pixels,
+            targets: Targets::Labels(&labels),
+        };
+        trainer.epoch(set, |_| ()).unwrap();
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_weights() {
+    let digests: Vec<String> = [1, 2, 5]
+        .into_iter()
+        .map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut trainer = fresh();
+                train(&mut trainer, 2);
+                trainer.network().unwrap().digest()
+            })
+        })
+        .collect();
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    assert_ne!(fresh().network().unwrap().digest(), digests[0]);
+}
+
+#[test]
+fn a_training_taken_up_again_ends_with_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut whole = fresh();
+    train(&mut whole, 4);
+    let mut first = fresh();
+    train(&mut first, 2);
+    first.save(&path, "the data").unwrap();
+    let mut second = fresh();
+    second.resume(&path, "the data").unwrap();
+    assert_eq!(second.history(), first.history());
+    train(&mut second, 2);
+    assert!(second.is_finished());
+    assert_eq!(second.network().unwrap().digest(), whole.network().unwrap().digest());
+    assert_eq!(second.history(), whole.history());
+
+    let differs = |result: Result<(), ModelError>, expected: &str| {
+        assert!(matches!(result, Err(ModelError::Checkpoint { what, .. }) if what == expected));
+    };
+    differs(fresh().resume(&path, "other data"), "data");
+    let network = whole.network().unwrap();
+    let seed = Recipe { seed: 1, ..recipe() };
+    differs(
+        Trainer::new(&network, seed).unwrap().resume(&path, "the data"),
+        "recipe",
+    );
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(fresh().resume(&path, "the data").is_err());
+    let missing = fresh().resume(folder.path().join("none"), "the data");
+    assert!(matches!(missing, Err(ModelError::Io { .. })));
+}
+
+#[test]
+fn both_networks_learn_what_they_are_shown() {
+    // Bright and dark images.
+    let labels: Vec<u32> = (0..64).map(|i| i % 2).collect();
+    let noise = pixels(64);
+    let pixels: Vec<u8> = noise
+        .chunks_exact(8 * 8 * 3)
+        .zip(&labels)
+        .flat_map(|(image, label)| {
+            let left = *label == 1;
+            image
+                .iter()
+                .enumerate()
+                .map(move |(at, x)| x / 4 + 150 * u8::from((at / 3 % 8 < 4) == left))
+        })
+        .collect();
+    let plain: Vec<f32> = labels
+        .iter()
+        .flat_map(|label| [[0.9, 0.1], [0.1, 0.9]][*label as usize])
+        .collect();
+    let student = DistilledCnnConfig {
+        width: 8,
+        n_classes: 2,
+        ..distilled(3)
+    };
+    let teacher = ResNetConfig {
+        n_classes: 2,
+        ..resnet()
+    };
+    let recipe = |adam: bool| Recipe {
+        batch_size: 16,
+        learning_rate: if adam { 1e-2 } else { 0.1 },
+        optimizer: if adam {
+            Recipe::distilled(1).optimizer
+        } else {
+            Optimizer::Sgd { momentum: 0.9 }
+        },
+        augmentation: Augmentation::None,
+        schedule: Schedule::OneCycle,
+        ..Recipe::classifier(12)
+    };
+    let probabilities = Targets::Probabilities {
+        plain: &plain,
+        mirrored: &[],
+    };
+    let cases = [
+        (
+            NetworkConfig::from(teacher),
+            recipe(false),
+            Targets::Labels(&labels),
+            0.05,
+        ),
+        (NetworkConfig::from(student), recipe(true), probabilities, 0.01),
+    ];
+    for (config, recipe, targets, bound) in cases {
+        let network = Network::new(config.clone(), Weights::random(&config, 3).unwrap()).unwrap();
+        let mut trainer = Trainer::new(&network, recipe).unwrap();
+        let mut last = None;
+        while !trainer.is_finished() {
+            let set = TrainingSet {
+                pixels: &pixels,
+                targets,
+            };
+            last = Some(trainer.epoch(set, |_| ()).unwrap());
+        }
+        let last = last.unwrap();
+        assert!(last.loss < bound && last.accuracy == 1.0, "{last:?}");
+    }
+}
+
+#[test]
+fn a_training_that_diverges_says_where() {
+    let network = Network::new(resnet().into(), Weights::random(&resnet().into(), 0).unwrap()).unwrap();
+    let recipe = Recipe {
+        learning_rate: 1e30,
+        schedule: Schedule::Constant,
+        ..recipe()
+    };
+    let mut trainer = Trainer::new(&network, recipe).unwrap();
+    let pixels = pixels(50);
+    let set = TrainingSet {
+        pixels: &pixels,
+        targets: Targets::Labels(&[0; 50]),
+    };
+    let failed = (0..4).find_map(|_| trainer.epoch(set, |_| ()).err()).unwrap();
+    assert!(matches!(failed, ModelError::Diverged { step: 1.., .. }), "{failed}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let pixels = pixels(4);
+    let refused = |pixels: &[u8], labels: &[u32]| {
+        let set = TrainingSet {
+            pixels,
+            targets: Targets::Labels(labels),
+        };
+        let error = fresh().epoch(set, |_| ()).unwrap_err();
+        assert!(matches!(error, ModelError::Images { .. }), "{error}");
+    };
+    refused(&pixels, &[0; 3]);
+    refused(&pixels, &[0, 1, 2, 3]);
+    refused(&pixels[1..], &[0; 4]);
+    refused(&[], &[]);
+    let network = fresh().network().unwrap();
+    for (recipe, field) in [
+        (Recipe { epochs: 0, ..recipe() }, "epochs"),
+        (
+            Recipe {
+                batch_size: 0,
+                ..recipe()
+            },
+            "batch_size",
+        ),
+        (
+            Recipe {
+                learning_rate: f64::NAN,
+                ..recipe()
+            },
+            "learning_rate",
+        ),
+        (Recipe { l1: -1.0, ..recipe() }, "l1"),
+        (
+            Recipe {
+                l2: f64::INFINITY,
+                ..recipe()
+            },
+            "l2",
+        ),
+    ] {
+        let error = Trainer::new(&network, recipe).unwrap_err();
+        assert!(
+            matches!(error, ModelError::Config { field: found, .. } if found == field),
+            "{error}"
+        );
+    }
 }

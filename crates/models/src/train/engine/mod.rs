@@ -138,6 +138,7 @@ impl Images {
     }
 
     /// Takes f32 (N, 3, H, W), row-major.
+    #[cfg(test)]
     pub(crate) fn set_nchw(&mut self, n: usize, values: &[f32]) {
         use rayon::iter::{IndexedParallelIterator, ParallelIterator};
         use rayon::slice::ParallelSlice;
