@@ -342,8 +342,7 @@ impl Engine for DistilledEngine {
         tasks.into_par_iter().try_for_each(|mut task| {
             workspaces.with(|workspace| -> Result<(), ModelError> {
                 let n = task.hidden.len() / hidden_out;
-                for index in 0..layers.len() {
-                    let (conv, is_rectified, packed, affine, shape) = layers[index];
+                for (index, &(conv, is_rectified, packed, affine, shape)) in layers.iter().enumerate() {
                     let (before, rest) = task.outputs.split_at_mut(index);
                     let plain = shape.with_halo(0);
                     let at_once = images_at_once(&shape);
