@@ -24,6 +24,7 @@
 mod contamination;
 mod error;
 mod export;
+mod figures;
 mod files;
 mod harmfulness;
 mod protocol;

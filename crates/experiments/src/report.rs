@@ -7,6 +7,7 @@ use minijinja::{Environment, context};
 use serde::Serialize;
 
 use crate::ExperimentError;
+use crate::figures::{CSS, Figure, Part, Strip};
 use crate::files::write_atomically;
 use crate::harmfulness::Kind;
 use crate::summary::{Moments, Summary};
@@ -25,6 +26,7 @@ struct Section {
     text: String,
     figures: Vec<Drawing>,
     tables: Vec<Table>,
+    strips: Vec<Strip>,
 }
 
 #[derive(Serialize)]
@@ -41,7 +43,12 @@ struct Table {
 }
 
 /// Writes the page into `out`.
-pub(crate) fn write(out: &Path, summary: &Summary) -> Result<(), ExperimentError> {
+pub(crate) fn write(
+    out: &Path,
+    summary: &Summary,
+    figures: &[Figure],
+    strips: Vec<Strip>,
+) -> Result<(), ExperimentError> {
     let mut environment = Environment::new();
     environment.add_template("report.html", include_str!("../assets/report.html"))?;
     let params = &summary.protocol;
@@ -51,8 +58,8 @@ pub(crate) fn write(out: &Path, summary: &Summary) -> Result<(), ExperimentError
         cards => Value::from(Serde(cards(summary))),
         tested => tested(summary),
         provenance => summary.provenance.as_str(),
-        sections => Value::from(Serde(sections(summary))),
-        figure_css => "",
+        sections => Value::from(Serde(sections(summary, figures, strips))),
+        figure_css => Value::from_safe_string(CSS.to_owned()),
         seed => params.seed,
         images_digest => summary.images_digest.as_str(),
         networks_digest => summary.networks_digest.as_str(),
@@ -172,8 +179,35 @@ fn tested(summary: &Summary) -> String {
     )
 }
 
-fn sections(summary: &Summary) -> Vec<Section> {
-    vec![scores(summary), sweep(summary), accuracies(summary)]
+fn sections(summary: &Summary, figures: &[Figure], strips: Vec<Strip>) -> Vec<Section> {
+    let drawn = |part: Part| {
+        let drawing = |figure: &Figure| Drawing {
+            drawing: figure.svg.clone(),
+            caption: figure.caption.clone(),
+        };
+        figures.iter().filter(|figure| figure.part == part).map(drawing).collect()
+    };
+    vec![
+        Section {
+            figures: drawn(Part::Scores),
+            ..scores(summary)
+        },
+        Section {
+            figures: drawn(Part::Sweep),
+            ..sweep(summary)
+        },
+        Section {
+            figures: drawn(Part::Accuracy),
+            ..accuracies(summary)
+        },
+        Section {
+            id: "images",
+            title: "The images".to_owned(),
+            figures: drawn(Part::Images),
+            strips,
+            ..Default::default()
+        },
+    ]
 }
 
 fn scores(summary: &Summary) -> Section {

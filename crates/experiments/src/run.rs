@@ -9,6 +9,7 @@ use riptide_detectors::Probabilities;
 
 use crate::contamination::{Draw, sweep};
 use crate::export;
+use crate::figures::{self, Findings};
 use crate::harmfulness::{CorruptedPass, Pass};
 use crate::store::Store;
 use crate::subject::{Networks, TestImages, sha256};
@@ -92,7 +93,15 @@ pub fn run(
     let batches = sweep(&clean, &corrupted, &draw, protocol)?;
     let summary = Summary::new(images, networks, protocol, &clean, &corrupted, &batches)?;
     export::write(out, &summary, &batches, &clean, &corrupted)?;
-    report::write(out, &summary)?;
+    let found = Findings {
+        summary: &summary,
+        images,
+        clean: &clean,
+        corrupted: &corrupted,
+    };
+    let drawn = figures::draw(&found)?;
+    figures::write(out, &drawn)?;
+    report::write(out, &summary, &drawn, figures::strips(&found)?)?;
     timings.rest = start.elapsed();
     Ok((summary, timings))
 }

@@ -196,6 +196,26 @@ impl TestImages {
         Ok(images)
     }
 
+    /// The corrupted twin of one clean image, alone.
+    pub(crate) fn twin(
+        &self,
+        image: usize,
+        corruption: Corruption,
+        severity: Severity,
+    ) -> Result<Vec<u8>, ExperimentError> {
+        match &self.corrupted {
+            Corrupted::Generated(corruptor) => {
+                let clean = self.clean.slice(image..image + 1)?;
+                let twin = corruptor.apply_from(&clean, image as u64, corruption, severity)?;
+                Ok(twin.into_pixels())
+            }
+            Corrupted::Published(files) => {
+                let images = files.severity(corruption.name(), severity.get())?;
+                Ok(images.image(image).unwrap_or_default().to_vec())
+            }
+        }
+    }
+
     /// What identifies the images of one set before they are made: two sets with the same identity hold the same bytes.
     pub(crate) fn identity(&self, corruption: Corruption, severity: Severity) -> Result<String, ExperimentError> {
         Ok(match &self.corrupted {

@@ -1,0 +1,288 @@
+//! Scores of harmful and harmless images.
+
+use riptide_detectors::ScoreKind;
+use riptide_stats::summary::percentile;
+
+use super::axes::{Axis, Panels, Plot};
+use super::legend::{Mark, Point, head};
+use super::svg::{Anchor, Paint, Svg, TEXT};
+use super::sweep::paint;
+use super::{Figure, Findings, Part, WIDTH};
+use crate::harmfulness::{CorruptedPass, Kind, pool};
+use crate::summary::{Moments, Summary};
+
+/// Mean scores by severity with their deviation, and the accuracy on a second axis.
+pub(crate) fn bars(summary: &Summary, column: usize, score: ScoreKind) -> Figure {
+    let title = format!("Scores and accuracy by severity ({score})");
+    let entries = [
+        (Mark::Swatch, Paint::CLEAN, "score, clean images"),
+        (Mark::Swatch, Paint::HARMLESS, "score, harmless images"),
+        (Mark::Swatch, Paint::HARMFUL, "score, harmful images"),
+        (Mark::Line("", Point::Dot), Paint::ACCURACY, "accuracy (right axis)"),
+    ];
+    let top = head(&mut Svg::new(WIDTH, 0.0, &title), WIDTH, &title, &entries);
+    let tall = 330.0;
+    let mut svg = Svg::new(WIDTH, top + 18.0 + tall + 62.0, &title);
+    head(&mut svg, WIDTH, &title, &entries);
+
+    let found: Vec<_> = summary
+        .severities
+        .iter()
+        .filter_map(|severity| Some((severity, severity.scores.get(column)?)))
+        .collect();
+    let clean = summary.clean.get(column);
+    let reach = |moments: &Moments| moments.mean.unwrap_or(0.0) + moments.std.unwrap_or(0.0);
+    let high = found
+        .iter()
+        .flat_map(|(_, scores)| [reach(&scores.harmful), reach(&scores.harmless)])
+        .chain(clean.map(reach))
+        .fold(0.0, f64::max);
+    let groups = found.len() + 1;
+    let plot = Plot {
+        area: [78.0, top + 18.0, WIDTH - 78.0 - 84.0, tall],
+        x: Axis::new(0.0, groups as f64, Vec::new()),
+        y: Axis::from_zero(high),
+    };
+    plot.draw(&mut svg);
+    let right = Axis::percent();
+    plot.draw_right(&mut svg, &right, Paint::ACCURACY);
+    let middle = plot.area[1] + tall / 2.0;
+    svg.upright((18.0, middle), &format!("score ({score})"), Paint::SOFT);
+    svg.upright((WIDTH - 10.0, middle), "accuracy", Paint::ACCURACY);
+
+    let label = |svg: &mut Svg, group: usize, text: &str| {
+        let place = (plot.x(group as f64 + 0.5), plot.area[1] + tall + 8.0 + TEXT);
+        svg.text(place, text, TEXT, Anchor::Middle, Paint::SOFT);
+    };
+    let wide = (plot.area[2] / groups as f64 * 0.28).min(64.0);
+    label(&mut svg, 0, "clean");
+    if let Some(clean) = clean {
+        bar(&mut svg, &plot, plot.x(0.5) - wide / 2.0, wide, clean, Paint::CLEAN);
+    }
+    for (group, (severity, scores)) in found.iter().enumerate() {
+        label(&mut svg, group + 1, &severity.severity.to_string());
+        let middle = plot.x(group as f64 + 1.5);
+        bar(&mut svg, &plot, middle - wide - 1.0, wide, &scores.harmless, Paint::HARMLESS);
+        bar(&mut svg, &plot, middle + 1.0, wide, &scores.harmful, Paint::HARMFUL);
+    }
+    svg.text(
+        (plot.x(groups as f64 / 2.0), plot.area[1] + tall + 48.0),
+        "severity",
+        TEXT,
+        Anchor::Middle,
+        Paint::SOFT,
+    );
+
+    let at = |value: f64| plot.area[1] + tall * (1.0 - value.clamp(0.0, 1.0));
+    let mut line = vec![(plot.x(0.5), at(summary.accuracy))];
+    for (group, (severity, _)) in found.iter().enumerate() {
+        let x = plot.x(group as f64 + 1.5);
+        let (low, high) = (
+            at(severity.accuracy - severity.accuracy_std),
+            at(severity.accuracy + severity.accuracy_std),
+        );
+        whisker(&mut svg, x, low, high, Paint::ACCURACY);
+        line.push((x, at(severity.accuracy)));
+    }
+    svg.line(&line, Paint::ACCURACY, 2.2, "");
+    for point in line {
+        svg.dot(point, 4.5, Paint::ACCURACY);
+    }
+    Figure {
+        name: "scores".to_owned(),
+        part: Part::Scores,
+        caption: format!(
+            "Mean score ({score}) of clean, harmless and harmful images with one standard deviation either way, cut at \
+             0, and the classifier's accuracy with its standard deviation over the corruptions."
+        ),
+        svg: svg.finish(),
+    }
+}
+
+fn bar(svg: &mut Svg, plot: &Plot, left: f64, wide: f64, moments: &Moments, paint: Paint) {
+    let (Some(mean), Some(std)) = (moments.mean, moments.std) else {
+        let place = (left + wide / 2.0, plot.y(0.0) - 6.0);
+        svg.text(place, "none", TEXT, Anchor::Middle, paint);
+        return;
+    };
+    let (top, foot) = (plot.y(mean), plot.y(0.0));
+    svg.rect([left, top, wide, foot - top], paint, 0.85);
+    whisker(svg, left + wide / 2.0, plot.y(mean - std), plot.y(mean + std), Paint::INK);
+}
+
+fn whisker(svg: &mut Svg, x: f64, low: f64, high: f64, paint: Paint) {
+    svg.line(&[(x, low), (x, high)], paint, 1.4, "");
+    for y in [low, high] {
+        svg.line(&[(x - 5.0, y), (x + 5.0, y)], paint, 1.4, "");
+    }
+}
+
+/// Where a score falls among the bins.
+struct Scale {
+    low: f64,
+    high: f64,
+    log: bool,
+}
+
+const BINS: usize = 36;
+
+impl Scale {
+    /// Fits all `scores` but the outermost; a wide spread of scores above 0 is shown by its logarithm.
+    fn new(scores: &[f64]) -> Self {
+        let at = |percent| percentile(scores, percent).unwrap_or(0.0);
+        let high = at(99.5);
+        if at(2.0) > 0.0 && at(95.0) > 20.0 * at(25.0) {
+            // Whole powers of ten, so that the ticks stand at both ends.
+            let low = at(1.0).max(1e-6).log10().floor();
+            return Self {
+                low,
+                high: high.log10().ceil().max(low + 1.0),
+                log: true,
+            };
+        }
+        Self {
+            low: 0.0,
+            high: if high > 0.0 { high } else { 1.0 },
+            log: false,
+        }
+    }
+
+    fn axis(&self) -> Axis {
+        if !self.log {
+            return Axis::from_zero(self.high);
+        }
+        let (low, high) = (self.low as i32, self.high as i32);
+        let step = ((high - low) as usize).div_ceil(4).max(1);
+        let ticks = (low..=high)
+            .step_by(step)
+            .map(|power| {
+                let label = match power {
+                    -2..=0 => format!("{:.*}", (-power) as usize, 10f64.powi(power)),
+                    1..=3 => format!("{:.0}", 10f64.powi(power)),
+                    _ => format!("1e{power}"),
+                };
+                (f64::from(power), label)
+            })
+            .collect();
+        Axis::new(self.low, self.high, ticks)
+    }
+
+    /// The fraction of `scores` in each bin; scores beyond an end fall into the bin at that end.
+    fn bins(&self, scores: &[f64]) -> [f64; BINS] {
+        let mut bins = [0.0; BINS];
+        for &score in scores {
+            let value = if self.log { score.max(1e-12).log10() } else { score };
+            let place = (value - self.low) / (self.high - self.low);
+            let bin = ((place * BINS as f64).max(0.0) as usize).min(BINS - 1);
+            bins[bin] += 1.0 / scores.len() as f64;
+        }
+        bins
+    }
+
+    fn edge(&self, bin: usize) -> f64 {
+        self.low + (self.high - self.low) * bin as f64 / BINS as f64
+    }
+}
+
+/// Histograms of the scores of clean, harmless and harmful images, a panel a severity.
+pub(crate) fn histograms(found: &Findings<'_>, column: usize, score: ScoreKind) -> Figure {
+    let summary = found.summary;
+    let title = format!("Distribution of the scores ({score})");
+    let entries = [
+        (Mark::Line("5 4", Point::None), Paint::CLEAN, "clean images"),
+        (Mark::Swatch, Paint::HARMLESS, "harmless images"),
+        (Mark::Swatch, Paint::HARMFUL, "harmful images"),
+    ];
+    let values = |scores: Option<&Vec<f32>>| -> Vec<f64> {
+        scores.into_iter().flatten().map(|&score| f64::from(score)).collect()
+    };
+    let clean = values(found.clean.scores.get(column));
+    let panels: Vec<_> = summary
+        .protocol
+        .severities
+        .iter()
+        .map(|&severity| {
+            let twins: Vec<&CorruptedPass> = found.corrupted.iter().filter(|twin| twin.severity == severity).collect();
+            let scores = |kind| -> Vec<f64> {
+                pool(found.clean, &twins, kind)
+                    .into_iter()
+                    .filter_map(|(place, image)| twins.get(place)?.pass.scores.get(column)?.get(image))
+                    .map(|&score| f64::from(score))
+                    .collect()
+            };
+            (severity, scores(Kind::Harmless), scores(Kind::Harmful))
+        })
+        .collect();
+    let every: Vec<f64> = panels
+        .iter()
+        .flat_map(|(_, harmless, harmful)| harmless.iter().chain(harmful))
+        .chain(&clean)
+        .copied()
+        .collect();
+    let scale = Scale::new(&every);
+    let binned: Vec<_> = panels
+        .iter()
+        .map(|(severity, harmless, harmful)| (severity, scale.bins(harmless), scale.bins(harmful)))
+        .collect();
+    let clean = scale.bins(&clean);
+    let high = binned
+        .iter()
+        .flat_map(|(_, harmless, harmful)| harmless.iter().chain(harmful))
+        .chain(&clean)
+        .copied()
+        .fold(0.0, f64::max);
+
+    let top = head(&mut Svg::new(WIDTH, 0.0, &title), WIDTH, &title, &entries);
+    let layout = Panels::new(binned.len(), WIDTH, top);
+    let mut svg = Svg::new(WIDTH, layout.height(), &title);
+    head(&mut svg, WIDTH, &title, &entries);
+    for (place, (severity, harmless, harmful)) in binned.iter().enumerate() {
+        let name = if scale.log { "score (logarithmic)" } else { "score" };
+        let axes = ((scale.axis(), name), (Axis::from_zero(high), "fraction of images"));
+        let plot = layout.plot(&mut svg, place, &format!("severity {severity}"), axes.0, axes.1);
+        for (bins, kind) in [(harmless, Kind::Harmless), (harmful, Kind::Harmful)] {
+            let steps = steps(&plot, &scale, bins);
+            svg.area(&steps, paint(kind), 0.22);
+            svg.line(&steps, paint(kind), 1.8, "");
+        }
+        svg.line(&steps(&plot, &scale, &clean), Paint::CLEAN, 1.8, "5 4");
+    }
+    Figure {
+        name: "histograms".to_owned(),
+        part: Part::Scores,
+        caption: format!(
+            "Scores ({score}) of clean, harmless and harmful images, each as fractions of its own number; the bins at \
+             both ends hold what lies beyond them. The less the two colours overlap, the better the score tells harm."
+        ),
+        svg: svg.finish(),
+    }
+}
+
+fn steps(plot: &Plot, scale: &Scale, bins: &[f64; BINS]) -> Vec<(f64, f64)> {
+    let mut points = vec![plot.at(scale.edge(0), 0.0)];
+    for (bin, &fraction) in bins.iter().enumerate() {
+        points.push(plot.at(scale.edge(bin), fraction));
+        points.push(plot.at(scale.edge(bin + 1), fraction));
+    }
+    points.push(plot.at(scale.edge(BINS), 0.0));
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_score_falls_into_a_bin() {
+        let even: Vec<f64> = (0..1000).map(|i| f64::from(i) / 1000.0).collect();
+        let scale = Scale::new(&even);
+        assert!(!scale.log);
+        let bins = scale.bins(&[-1.0, 0.5, 0.5, 7.0]);
+        assert_eq!((bins[0], bins[18], bins[BINS - 1]), (0.25, 0.5, 0.25));
+
+        let wide: Vec<f64> = (0..1000).map(|i| 10f64.powf(f64::from(i) / 250.0 - 3.0)).collect();
+        let scale = Scale::new(&wide);
+        assert!(scale.log && scale.low == -3.0 && scale.high == 1.0, "{} {}", scale.low, scale.high);
+        assert!((scale.bins(&wide).iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    }
+}

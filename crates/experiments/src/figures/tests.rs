@@ -1,0 +1,4 @@
+use riptide_corruptions::{Corruptor, Severity};
+use riptide_datasets::ImageSet;
+
+use super::*;
