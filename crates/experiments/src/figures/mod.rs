@@ -88,6 +88,3 @@ pub(crate) fn write(out: &Path, figures: &[Figure]) -> Result<(), ExperimentErro
         write_atomically(&folder.join(format!("{}.png", figure.name)), &png)
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,0 @@
-use riptide_corruptions::{Corruptor, Severity};
-use riptide_datasets::ImageSet;
-
-use super::*;
