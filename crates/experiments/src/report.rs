@@ -185,7 +185,11 @@ fn sections(summary: &Summary, figures: &[Figure], strips: Vec<Strip>) -> Vec<Se
             drawing: figure.svg.clone(),
             caption: figure.caption.clone(),
         };
-        figures.iter().filter(|figure| figure.part == part).map(drawing).collect()
+        figures
+            .iter()
+            .filter(|figure| figure.part == part)
+            .map(drawing)
+            .collect()
     };
     vec![
         Section {

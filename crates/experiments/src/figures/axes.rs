@@ -115,7 +115,7 @@ pub(crate) struct Panels {
 }
 
 /// Room around each panel's plot: left, top, right, foot.
-const ROOM: [f64; 4] = [62.0, 40.0, 18.0, 60.0];
+const ROOM: [f64; 4] = [62.0, 40.0, 30.0, 60.0];
 
 impl Panels {
     /// Room for `count` panels on paper of `width`, below `top`.
@@ -142,7 +142,12 @@ impl Panels {
         let (width, height) = self.size;
         let (left, top) = (column as f64 * width, self.top + row as f64 * height);
         let [before, above, after, below] = ROOM;
-        let area = [left + before, top + above, width - before - after, height - above - below];
+        let area = [
+            left + before,
+            top + above,
+            width - before - after,
+            height - above - below,
+        ];
         svg.text(
             (area[0], area[1] - 14.0),
             title,
@@ -178,7 +183,10 @@ mod tests {
             (0.01, vec!["0.000", "0.002", "0.004", "0.006", "0.008", "0.010"]),
         ] {
             let axis = Axis::from_zero(high);
-            assert_eq!(axis.ticks.iter().map(|tick| tick.1.as_str()).collect::<Vec<_>>(), labels);
+            assert_eq!(
+                axis.ticks.iter().map(|tick| tick.1.as_str()).collect::<Vec<_>>(),
+                labels
+            );
             assert!(axis.high >= high);
         }
     }

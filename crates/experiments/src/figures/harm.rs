@@ -62,7 +62,14 @@ pub(crate) fn bars(summary: &Summary, column: usize, score: ScoreKind) -> Figure
     for (group, (severity, scores)) in found.iter().enumerate() {
         label(&mut svg, group + 1, &severity.severity.to_string());
         let middle = plot.x(group as f64 + 1.5);
-        bar(&mut svg, &plot, middle - wide - 1.0, wide, &scores.harmless, Paint::HARMLESS);
+        bar(
+            &mut svg,
+            &plot,
+            middle - wide - 1.0,
+            wide,
+            &scores.harmless,
+            Paint::HARMLESS,
+        );
         bar(&mut svg, &plot, middle + 1.0, wide, &scores.harmful, Paint::HARMFUL);
     }
     svg.text(
@@ -107,7 +114,13 @@ fn bar(svg: &mut Svg, plot: &Plot, left: f64, wide: f64, moments: &Moments, pain
     };
     let (top, foot) = (plot.y(mean), plot.y(0.0));
     svg.rect([left, top, wide, foot - top], paint, 0.85);
-    whisker(svg, left + wide / 2.0, plot.y(mean - std), plot.y(mean + std), Paint::INK);
+    whisker(
+        svg,
+        left + wide / 2.0,
+        plot.y(mean - std),
+        plot.y(mean + std),
+        Paint::INK,
+    );
 }
 
 fn whisker(svg: &mut Svg, x: f64, low: f64, high: f64, paint: Paint) {
@@ -202,7 +215,11 @@ pub(crate) fn histograms(found: &Findings<'_>, column: usize, score: ScoreKind) 
         .severities
         .iter()
         .map(|&severity| {
-            let twins: Vec<&CorruptedPass> = found.corrupted.iter().filter(|twin| twin.severity == severity).collect();
+            let twins: Vec<&CorruptedPass> = found
+                .corrupted
+                .iter()
+                .filter(|twin| twin.severity == severity)
+                .collect();
             let scores = |kind| -> Vec<f64> {
                 pool(found.clean, &twins, kind)
                     .into_iter()
@@ -282,7 +299,12 @@ mod tests {
 
         let wide: Vec<f64> = (0..1000).map(|i| 10f64.powf(f64::from(i) / 250.0 - 3.0)).collect();
         let scale = Scale::new(&wide);
-        assert!(scale.log && scale.low == -3.0 && scale.high == 1.0, "{} {}", scale.low, scale.high);
+        assert!(
+            scale.log && scale.low == -3.0 && scale.high == 1.0,
+            "{} {}",
+            scale.low,
+            scale.high
+        );
         assert!((scale.bins(&wide).iter().sum::<f64>() - 1.0).abs() < 1e-9);
     }
 }

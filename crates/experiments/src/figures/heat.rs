@@ -49,7 +49,11 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
         .fold(text_width("mean of the severity", TEXT), f64::max);
     let values = summary.accuracies.iter().map(|found| found.accuracy);
     let low = values.fold(summary.accuracy, f64::min);
-    let high = summary.accuracies.iter().map(|found| found.accuracy).fold(summary.accuracy, f64::max);
+    let high = summary
+        .accuracies
+        .iter()
+        .map(|found| found.accuracy)
+        .fold(summary.accuracy, f64::max);
     let low = ((low * 10.0).floor() / 10.0).max(0.0);
     let range = (low, ((high * 10.0).ceil() / 10.0).clamp(low + 0.1, low + 1.0));
 
@@ -67,16 +71,30 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
         svg.text(place, name, TEXT, Anchor::End, Paint::INK);
     };
     name(&mut svg, clean_top, "clean");
-    tile(&mut svg, [left, clean_top, map - 2.0, CELL.1 - 2.0], summary.accuracy, range);
+    tile(
+        &mut svg,
+        [left, clean_top, map - 2.0, CELL.1 - 2.0],
+        summary.accuracy,
+        range,
+    );
     for (column, severity) in params.severities.iter().enumerate() {
         let middle = left + (column as f64 + 0.5) * CELL.0;
-        svg.text((middle, top - 10.0), &format!("severity {severity}"), TEXT, Anchor::Middle, Paint::SOFT);
+        svg.text(
+            (middle, top - 10.0),
+            &format!("severity {severity}"),
+            TEXT,
+            Anchor::Middle,
+            Paint::SOFT,
+        );
     }
     for (row, (&corruption, label)) in params.corruptions.iter().zip(&names).enumerate() {
         let y = top + row as f64 * CELL.1;
         name(&mut svg, y, label);
         for (column, &severity) in params.severities.iter().enumerate() {
-            let found = summary.accuracies.iter().find(|a| a.corruption == corruption && a.severity == severity);
+            let found = summary
+                .accuracies
+                .iter()
+                .find(|a| a.corruption == corruption && a.severity == severity);
             if let Some(found) = found {
                 let area = [left + column as f64 * CELL.0, y, CELL.0 - 2.0, CELL.1 - 2.0];
                 tile(&mut svg, area, found.accuracy, range);
@@ -90,12 +108,19 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
     }
 
     // The scale, along the right side of the map.
-    let (x, tall) = (left + map + 26.0, (foot - top - 2.0).max(90.0).min(foot + CELL.1 + 8.0 - top));
+    let (x, tall) = (
+        left + map + 26.0,
+        (foot - top - 2.0).max(90.0).min(foot + CELL.1 + 8.0 - top),
+    );
     for step in 0..BAR {
         let part = step as f64 / BAR as f64;
         let y = top + tall * (1.0 - part - 1.0 / BAR as f64);
         // A little taller than its share, so that no seam shows.
-        let tall = if step == 0 { tall / BAR as f64 } else { tall / BAR as f64 + 0.5 };
+        let tall = if step == 0 {
+            tall / BAR as f64
+        } else {
+            tall / BAR as f64 + 0.5
+        };
         svg.tile([x, y, 16.0, tall], colour((step as f64 + 0.5) / BAR as f64));
     }
     for (place, value) in [(1.0, range.1), (0.5, (range.0 + range.1) / 2.0), (0.0, range.0)] {

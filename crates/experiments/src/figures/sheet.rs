@@ -31,7 +31,12 @@ fn data_uri(pixels: &[u8], height: usize, width: usize) -> Result<String, Experi
     }
     let mut png = Vec::new();
     image::codecs::png::PngEncoder::new(&mut png)
-        .write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .write_image(
+            picture.as_raw(),
+            picture.width(),
+            picture.height(),
+            ExtendedColorType::Rgb8,
+        )
         .map_err(|error| fail(error.to_string()))?;
     Ok(format!(
         "data:image/png;base64,{}",
@@ -105,7 +110,11 @@ pub(crate) fn sheets(found: &Findings<'_>) -> Result<Vec<Figure>, ExperimentErro
 }
 
 const KINDS: [(Mark, Paint, &str); 2] = [
-    (Mark::Outline(4.0), Paint::HARMFUL, "harmful: the classifier is now wrong"),
+    (
+        Mark::Outline(4.0),
+        Paint::HARMFUL,
+        "harmful: the classifier is now wrong",
+    ),
     (Mark::Outline(1.5), Paint::HARMLESS, "harmless: still right"),
 ];
 
@@ -113,7 +122,10 @@ fn corruptions(found: &Findings<'_>, image: usize, severity: Severity) -> Result
     const COLUMNS: usize = 6;
     const PICTURE: f64 = 128.0;
     let params = &found.summary.protocol;
-    let title = format!("One image ({}) under each corruption, severity {severity}", found.class(image));
+    let title = format!(
+        "One image ({}) under each corruption, severity {severity}",
+        found.class(image)
+    );
     let top = head(&mut Svg::new(WIDTH, 0.0, &title), WIDTH, &title, &KINDS) + 6.0;
     let (wide, tall) = (WIDTH / COLUMNS as f64, PICTURE + 50.0);
     let rows = (1 + params.corruptions.len()).div_ceil(COLUMNS);
@@ -157,7 +169,10 @@ fn every_severity(found: &Findings<'_>, image: usize) -> Result<Figure, Experime
     const STEP: f64 = 70.0;
     const LABEL: f64 = 130.0;
     let params = &found.summary.protocol;
-    let title = format!("One image ({}) under each corruption at every severity", found.class(image));
+    let title = format!(
+        "One image ({}) under each corruption at every severity",
+        found.class(image)
+    );
     let halves = if params.corruptions.len() > 5 { 2 } else { 1 };
     let rows = params.corruptions.len().div_ceil(halves);
     let top = head(&mut Svg::new(WIDTH, 0.0, &title), WIDTH, &title, &KINDS) + 24.0;
@@ -183,7 +198,13 @@ fn every_severity(found: &Findings<'_>, image: usize) -> Result<Figure, Experime
         }
         for (row, &corruption) in corruptions.iter().enumerate() {
             let y = top + row as f64 * STEP + PICTURE / 2.0 + 0.35 * SMALL;
-            svg.text((left + LABEL - 9.0, y), &spaced(corruption), SMALL, Anchor::End, Paint::INK);
+            svg.text(
+                (left + LABEL - 9.0, y),
+                &spaced(corruption),
+                SMALL,
+                Anchor::End,
+                Paint::INK,
+            );
         }
     }
     Ok(Figure {
@@ -224,9 +245,21 @@ pub(crate) fn strips(found: &Findings<'_>) -> Result<Vec<Strip>, ExperimentError
         return Ok(Vec::new());
     };
     let wanted = [
-        (Kind::Harmful, true, "Harmful images with the highest scores: harm that is seen"),
-        (Kind::Harmful, false, "Harmful images with the lowest scores: harm that is missed"),
-        (Kind::Harmless, true, "Harmless images with the highest scores: suspected without cause"),
+        (
+            Kind::Harmful,
+            true,
+            "Harmful images with the highest scores: harm that is seen",
+        ),
+        (
+            Kind::Harmful,
+            false,
+            "Harmful images with the lowest scores: harm that is missed",
+        ),
+        (
+            Kind::Harmless,
+            true,
+            "Harmless images with the highest scores: suspected without cause",
+        ),
     ];
     let mut strips = Vec::new();
     for (kind, highest, caption) in wanted {
@@ -262,7 +295,13 @@ fn ranked<'a>(found: &'a Findings<'_>, kind: Kind, highest: bool) -> Vec<(f32, &
         }
     }
     // Stable, so that ties keep the order of the sets.
-    entries.sort_by(|a, b| if highest { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) });
+    entries.sort_by(|a, b| {
+        if highest {
+            b.0.total_cmp(&a.0)
+        } else {
+            a.0.total_cmp(&b.0)
+        }
+    });
     let mut seen = std::collections::HashSet::new();
     entries.retain(|entry| seen.len() < SHOWN && seen.insert(entry.2));
     entries

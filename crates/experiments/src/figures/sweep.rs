@@ -35,25 +35,32 @@ pub(crate) fn p_values(summary: &Summary, score: ScoreKind) -> Figure {
         (Mark::Line(MAX, Point::Hollow), Paint::HARMLESS, "harmless, largest"),
         (Mark::Line("2 3", Point::None), Paint::INK, level.as_str()),
     ];
-    let svg = panels(summary, &title, &entries, "p-value", Axis::unit, |svg, plot, severity| {
-        let y = params.p_val;
-        svg.line(&[plot.at(0.0, y), plot.at(1.0, y)], Paint::INK, 1.5, "2 3");
-        for kind in [Kind::Harmless, Kind::Harmful] {
-            let cells = sorted(summary, score, severity, kind);
-            let of = |value: fn(&Cell) -> f64| -> Vec<(f64, f64)> {
-                cells.iter().map(|cell| plot.at(cell.fraction, value(cell))).collect()
-            };
-            let (mean, max) = (of(|cell| cell.mean), of(|cell| cell.max));
-            svg.line(&max, paint(kind), 1.5, MAX);
-            for &point in &max {
-                svg.hollow(point, 2.8, paint(kind));
+    let svg = panels(
+        summary,
+        &title,
+        &entries,
+        "p-value",
+        Axis::unit,
+        |svg, plot, severity| {
+            let y = params.p_val;
+            svg.line(&[plot.at(0.0, y), plot.at(1.0, y)], Paint::INK, 1.5, "2 3");
+            for kind in [Kind::Harmless, Kind::Harmful] {
+                let cells = sorted(summary, score, severity, kind);
+                let of = |value: fn(&Cell) -> f64| -> Vec<(f64, f64)> {
+                    cells.iter().map(|cell| plot.at(cell.fraction, value(cell))).collect()
+                };
+                let (mean, max) = (of(|cell| cell.mean), of(|cell| cell.max));
+                svg.line(&max, paint(kind), 1.5, MAX);
+                for &point in &max {
+                    svg.hollow(point, 2.8, paint(kind));
+                }
+                svg.line(&mean, paint(kind), 2.2, "");
+                for &point in &mean {
+                    svg.dot(point, 3.5, paint(kind));
+                }
             }
-            svg.line(&mean, paint(kind), 2.2, "");
-            for &point in &mean {
-                svg.dot(point, 3.5, paint(kind));
-            }
-        }
-    });
+        },
+    );
     Figure {
         name: "p-values".to_owned(),
         part: Part::Sweep,
@@ -72,8 +79,16 @@ pub(crate) fn power(summary: &Summary, score: ScoreKind) -> Figure {
     let title = format!("Batches that alarm by percentage of corrupted images ({score})");
     let level = format!("level {}", params.p_val);
     let entries = [
-        (Mark::Line("", Point::Dot), Paint::HARMFUL, "harmful, with 95 % interval"),
-        (Mark::Line("", Point::Hollow), Paint::HARMLESS, "harmless, with 95 % interval"),
+        (
+            Mark::Line("", Point::Dot),
+            Paint::HARMFUL,
+            "harmful, with 95 % interval",
+        ),
+        (
+            Mark::Line("", Point::Hollow),
+            Paint::HARMLESS,
+            "harmless, with 95 % interval",
+        ),
         (Mark::Line("2 3", Point::None), Paint::INK, level.as_str()),
     ];
     let svg = panels(

@@ -6,6 +6,7 @@ mod checkpoint;
 mod engine;
 mod optimizer;
 mod recipe;
+mod sample;
 #[cfg(test)]
 mod tests;
 mod trainer;
