@@ -1,6 +1,6 @@
 //! Images a second of every corruption, one JSON line each, all severities together, and of all of them.
 //!
-//! `cargo run --release --package riptide-corruptions --example throughput [IMAGES]`
+//! `cargo run --release --package riptide-corruptions --example images_per_second [IMAGES]`
 
 use std::time::Instant;
 
