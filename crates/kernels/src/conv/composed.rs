@@ -16,7 +16,7 @@ use crate::lanes::{Block, LANES};
 type Layer<'a> = (ConvParams, &'a [f32], Option<&'a [f32]>);
 
 /// Groups the output positions 0..n, in one dimension, by what `f` says of them, in the order of their first.
-pub(super) fn variants<T: PartialEq>(n: usize, f: impl Fn(usize) -> T) -> Vec<(T, Vec<usize>)> {
+pub(crate) fn variants<T: PartialEq>(n: usize, f: impl Fn(usize) -> T) -> Vec<(T, Vec<usize>)> {
     let mut groups: Vec<(T, Vec<usize>)> = Vec::new();
     for at in 0..n {
         let key = f(at);
@@ -35,27 +35,43 @@ pub(super) fn inside(at: usize, stride: usize, before: usize, taps: usize, size:
 }
 
 /// One dimension of both layers.
-struct Axis {
-    /// Taps, stride and padding before, of the first and of the second layer.
+pub(crate) struct Axis {
+    /// Taps, stride and padding before, of the first layer.
     first: (usize, usize, usize),
+    /// The same of the second.
     second: (usize, usize, usize),
+    /// Size of the image.
     input: usize,
+    /// Size between the layers.
     middle: usize,
 }
 
 /// The taps of the second layer that are inside of its input, and the taps of the product that they and the image leave.
-type Taps = (Range<usize>, Range<usize>);
+pub(crate) type Taps = (Range<usize>, Range<usize>);
 
 impl Axis {
+    /// Rows and columns of two layers, for an image and what is between the layers, each (height, width).
+    pub(crate) fn both(first: &ConvParams, second: &ConvParams, input: [usize; 2], middle: [usize; 2]) -> [Self; 2] {
+        let before = |params: &ConvParams| [params.padding.top, params.padding.left];
+        [0, 1].map(|d| Self {
+            first: (first.kernel[d], first.stride, before(first)[d]),
+            second: (second.kernel[d], second.stride, before(second)[d]),
+            input: input[d],
+            middle: middle[d],
+        })
+    }
+
     fn taps(&self) -> usize {
         (self.second.0 - 1) * self.first.1 + self.first.0
     }
 
-    fn padding(&self) -> usize {
+    /// Zeros before the image that the first window takes.
+    pub(crate) fn padding(&self) -> usize {
         self.second.2 * self.first.1 + self.first.2
     }
 
-    fn variant(&self, at: usize) -> Taps {
+    /// What the window of an output position leaves.
+    pub(crate) fn variant(&self, at: usize) -> Taps {
         let (k2, s2, p2) = self.second;
         let valid = inside(at, s2, p2, k2, self.middle);
         let image = inside(at, s2 * self.first.1, self.padding(), self.taps(), self.input);
@@ -74,18 +90,8 @@ pub(super) fn compose(
     second: Layer<'_>,
 ) -> (ConvParams, Vec<Variant>) {
     let ((p1, w1, b1), (p2, w2, b2)) = (first, second);
-    let rows = Axis {
-        first: (p1.kernel[0], p1.stride, p1.padding.top),
-        second: (p2.kernel[0], p2.stride, p2.padding.top),
-        input: input.height,
-        middle: middle.height,
-    };
-    let columns = Axis {
-        first: (p1.kernel[1], p1.stride, p1.padding.left),
-        second: (p2.kernel[1], p2.stride, p2.padding.left),
-        input: input.width,
-        middle: middle.width,
-    };
+    let sizes = ([input.height, input.width], [middle.height, middle.width]);
+    let [rows, columns] = Axis::both(&p1, &p2, sizes.0, sizes.1);
     // The products of the single taps of w2 with all of w1 (and b1, as one more value): [tap of w2][out channel][in channel, row, column | bias].
     let (taps1, taps2) = (p1.kernel[0] * p1.kernel[1], p2.kernel[0] * p2.kernel[1]);
     let inner = p1.in_channels * taps1;

@@ -1,6 +1,6 @@
 //! Convolutions over the blocked layout, with bias, residual sum and ReLU fused into the store.
 
-mod composed;
+pub(crate) mod composed;
 mod direct;
 mod image;
 mod winograd;

@@ -319,3 +319,128 @@ fn wrong_lengths_and_shapes_are_errors() {
         .is_err()
     );
 }
+
+/// Two layers of an image one after the other, with their gradients for the gradient `g` (N, K, H, W) of the output:
+/// (y, dw1, db1, dw2).
+fn one_after_the_other(simd: Simd, [first, second]: [&Case; 2], [x, w1, b1, w2, b2, g]: [&[f32]; 6]) -> [Vec<f32>; 4] {
+    let a = TrainableConv::new(first.params, first.layout, first.input).unwrap();
+    let middle = second.input;
+    let b = TrainableConv::new(second.params, second.layout, middle).unwrap();
+    let (mut packed, mut scratch) = ([PackedWeights::default(), PackedWeights::default()], Scratch::default());
+    a.pack(simd, w1, &mut packed[0]).unwrap();
+    b.pack(simd, w2, &mut packed[1]).unwrap();
+    let biased = |blocks: Vec<Block>, shape: Shape, bias: &[f32]| {
+        let mut y = to_nchw(&blocks, shape);
+        for (channel, y) in y.chunks_exact_mut(shape.height * shape.width).enumerate() {
+            y.iter_mut().for_each(|y| *y += bias[channel % bias.len()]);
+        }
+        y
+    };
+    let arranged = arrange(first, &a, x);
+    let x = &as_floats(&arranged)[..IMAGES * a.input_floats()];
+    let plain = a.output();
+    let mut z = vec![Block::ZERO; IMAGES * plain.len()];
+    a.forward(simd, &packed[0], x, IMAGES, &mut z, plain, &mut scratch)
+        .unwrap();
+    let z = Blocked::from_nchw(&biased(z, plain, b1), IMAGES, middle).unwrap();
+    let out = b.output();
+    let mut y = vec![Block::ZERO; IMAGES * out.len()];
+    b.forward(simd, &packed[1], as_floats(z.data()), IMAGES, &mut y, out, &mut scratch)
+        .unwrap();
+    let dy = Blocked::from_nchw(g, IMAGES, out).unwrap();
+    let unpacked = |conv: &TrainableConv, sums: &[Block]| {
+        let mut plain = vec![Block::ZERO; conv.plain_blocks()];
+        conv.plain_gradient(simd, sums, &mut plain).unwrap();
+        let mut dw = vec![0.0; conv.params().weights()];
+        conv.unpack_gradient(&plain, &mut dw).unwrap();
+        dw
+    };
+    let mut sums = vec![Block::ZERO; b.gradient_blocks()];
+    b.backward_weights(
+        simd,
+        as_floats(z.data()),
+        dy.data(),
+        out,
+        IMAGES,
+        &mut sums,
+        &mut scratch,
+    )
+    .unwrap();
+    let dw2 = unpacked(&b, &sums);
+    let mut dz = vec![Block::ZERO; IMAGES * plain.len()];
+    b.backward_input(simd, &packed[1], dy.data(), IMAGES, &mut dz, plain, false, &mut scratch)
+        .unwrap();
+    let mut sums = vec![Block::ZERO; a.gradient_blocks()];
+    a.backward_weights(simd, x, &dz, plain, IMAGES, &mut sums, &mut scratch)
+        .unwrap();
+    let pixels = plain.height * plain.width;
+    let db1 = (0..plain.channels).map(|c| {
+        let of_channel = to_nchw(&dz, plain);
+        let planes = of_channel.chunks_exact(pixels).skip(c).step_by(plain.channels);
+        planes.flatten().sum()
+    });
+    [biased(y, out, b2), unpacked(&a, &sums), db1.collect(), dw2]
+}
+
+#[test]
+fn two_layers_as_one_give_the_output_and_gradients_of_two_on_every_tier() {
+    use Layout::{Blocked as Planes, Interleaved};
+    let pairs = [
+        // The distilled network's own two layers.
+        [
+            case("first", [3, 48], 4, 2, [1, 1], [32, 32], Interleaved),
+            case("second", [48, 32], 4, 2, [1, 1], [16, 16], Planes),
+        ],
+        [
+            case("odd sides", [3, 20], 4, 2, [1, 2], [7, 13], Interleaved),
+            case("odd sides", [20, 10], 3, 2, [1, 1], [4, 7], Planes),
+        ],
+        [
+            case("stride 1, grey", [1, 5], 3, 1, [1, 1], [3, 4], Interleaved),
+            case("stride 1, grey", [5, 17], 5, 1, [2, 2], [3, 4], Planes),
+        ],
+    ];
+    for [first, second] in pairs {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let conv = ComposedConv::new(first.params, second.params, first.input).unwrap();
+        let output = conv.output();
+        let sizes = [
+            IMAGES * first.input.floats(),
+            first.params.weights(),
+            first.params.out_channels,
+            second.params.weights(),
+            second.params.out_channels,
+            IMAGES * output.floats(),
+        ];
+        let values = sizes.map(|size| random(&mut rng, size));
+        let [x, w1, b1, w2, b2, g] = values.each_ref().map(Vec::as_slice);
+        let interleaved = TrainableConv::new(first.params, first.layout, first.input).unwrap();
+        let arranged = arrange(&first, &interleaved, x);
+        let x_floats = &as_floats(&arranged)[..IMAGES * conv.input_floats()];
+        let dy = Blocked::from_nchw(g, IMAGES, output).unwrap();
+        for tier in Tier::available() {
+            let simd = Simd::with_tier(tier).unwrap();
+            let expected = one_after_the_other(simd, [&first, &second], [x, w1, b1, w2, b2, g]);
+            let mut packed = ComposedWeights::default();
+            conv.pack(simd, (w1, b1), (w2, b2), &mut packed).unwrap();
+            let y_shape = output.with_halo(1);
+            let mut y = vec![Block::ZERO; IMAGES * y_shape.len()];
+            conv.forward(simd, &packed, x_floats, IMAGES, &mut y, y_shape).unwrap();
+            let mut sums = vec![Block::ZERO; conv.gradient_blocks()];
+            conv.backward_weights(simd, x_floats, dy.data(), output, IMAGES, &mut sums)
+                .unwrap();
+            let (mut dw1, mut db1, mut dw2) = (vec![0.0; w1.len()], vec![0.0; b1.len()], vec![0.0; w2.len()]);
+            conv.gradient(simd, &packed, &sums, (&mut dw1, &mut db1), &mut dw2)
+                .unwrap();
+            let found = [to_nchw(&y, y_shape), dw1, db1, dw2];
+            for (what, (found, expected)) in ["y", "dw1", "db1", "dw2"].iter().zip(found.iter().zip(&expected)) {
+                let expected: Vec<f64> = expected.iter().map(|x| f64::from(*x)).collect();
+                let off = error(found, &expected);
+                assert!(off < 1e-5, "{} on {tier}: {what} off by {off:e}", first.name);
+            }
+        }
+    }
+    let three = case("three channels", [3, 8], 3, 1, [1, 1], [8, 8], Interleaved);
+    let wrong = case("seven channels", [7, 8], 3, 1, [1, 1], [8, 8], Planes);
+    assert!(ComposedConv::new(three.params, wrong.params, three.input).is_err());
+}

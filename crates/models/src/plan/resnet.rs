@@ -11,6 +11,9 @@ use crate::config::ResNetConfig;
 use crate::error::ModelError;
 use crate::weights::Weights;
 
+/// Images that go through the second stage together: buffers and weights fit the second-level cache.
+const PART: usize = 4;
+
 /// What most convolutions end with.
 const RELU: Epilogue<'static> = Epilogue::new(Activation::Relu);
 
@@ -46,7 +49,7 @@ pub(super) struct ResNetScratch {
     means: Vec<f32>,
 }
 
-/// A stage's buffers: for one image in the first stage, whose images are the largest, and for a group in the others.
+/// A stage's buffers, for as many images as go through it together.
 #[derive(Debug)]
 struct StageScratch {
     /// Input of a block, and output of the stage.
@@ -112,15 +115,18 @@ impl ResNetPlan {
 
     /// Memory for groups of so many images.
     pub(super) fn scratch(&self, group: usize) -> ResNetScratch {
-        let stages = self.stages.iter().enumerate().map(|(i, stage)| {
-            let images = if i == 0 { 1 } else { group };
-            let zeros = || vec![Block::ZERO; images * stage.shape.len()];
-            StageScratch {
-                x: zeros(),
-                inner: zeros(),
-                y: zeros(),
-            }
-        });
+        let stages = self
+            .stages
+            .iter()
+            .zip([1, PART.min(group), group])
+            .map(|(stage, images)| {
+                let zeros = || vec![Block::ZERO; images * stage.shape.len()];
+                StageScratch {
+                    x: zeros(),
+                    inner: zeros(),
+                    y: zeros(),
+                }
+            });
         let channels = self.stages.last().map_or(0, |stage| stage.shape.channels);
         ResNetScratch {
             stages: stages.collect(),
@@ -140,39 +146,30 @@ impl ResNetPlan {
         let size = self.stem.input().len();
         let n = images.len() / size;
         let ResNetScratch { stages, conv, means } = scratch;
-        let [first, rest @ ..] = stages.as_mut_slice() else {
+        let ([stage1, stage2, stage3], [first, second, third]) = (self.stages.as_slice(), stages.as_mut_slice()) else {
             return Ok(());
         };
-        for (i, image) in images.chunks_exact(size).enumerate() {
-            self.stem.images(simd, image, Activation::Relu, &mut first.y)?;
-            self.stages[0].blocks[0].enter(simd, &first.y, (&mut first.inner, &mut first.x), 0, conv)?;
-            self.stages[0].finish(simd, 1, first, conv)?;
-            if let (Some(stage), Some(next)) = (self.stages.get(1), rest.first_mut()) {
-                stage.blocks[0].enter(simd, &first.x, (&mut next.inner, &mut next.x), i, conv)?;
+        // The larger a stage's images, the fewer go through it together; the larger its weights, the more.
+        for (part, images) in images.chunks(PART * size).enumerate() {
+            let count = images.len() / size;
+            for (i, image) in images.chunks_exact(size).enumerate() {
+                self.stem.images(simd, image, Activation::Relu, &mut first.y)?;
+                stage1.blocks[0].enter(simd, &first.y, (&mut first.inner, &mut first.x), 0, conv)?;
+                stage1.finish(simd, 1, first, conv)?;
+                stage2.blocks[0].enter(simd, &first.x, (&mut second.inner, &mut second.x), i, conv)?;
+            }
+            stage2.finish(simd, count, second, conv)?;
+            for (i, image) in second.x.chunks_exact(stage2.shape.len()).take(count).enumerate() {
+                let place = part * PART + i;
+                stage3.blocks[0].enter(simd, image, (&mut third.inner, &mut third.x), place, conv)?;
             }
         }
-        let mut previous: Option<&mut StageScratch> = None;
-        for (stage, buffers) in self.stages[1..].iter().zip(rest) {
-            if let Some(previous) = previous {
-                for i in 0..n {
-                    let len = stage.blocks[0].branch2a.input.len();
-                    let input = &previous.x[i * len..(i + 1) * len];
-                    stage.blocks[0].enter(simd, input, (&mut buffers.inner, &mut buffers.x), i, conv)?;
-                }
-            }
-            stage.finish(simd, n, buffers, conv)?;
-            previous = Some(buffers);
-        }
-        if let (Some(last), Some(stage)) = (previous, self.stages.last()) {
-            let classes = logits.len() / n.max(1);
-            for (image, logits) in last
-                .x
-                .chunks_exact(stage.shape.len())
-                .zip(logits.chunks_exact_mut(classes))
-            {
-                global_mean_pool(simd, stage.shape, image, means)?;
-                self.fc.forward(simd, means, logits)?;
-            }
+        stage3.finish(simd, n, third, conv)?;
+        let classes = logits.len() / n.max(1);
+        let outputs = third.x.chunks_exact(stage3.shape.len());
+        for (image, logits) in outputs.zip(logits.chunks_exact_mut(classes)) {
+            global_mean_pool(simd, stage3.shape, image, means)?;
+            self.fc.forward(simd, means, logits)?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Transform the input, multiply each plane by its weights, transform back, chunk of tiles by chunk of tiles.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
-use super::Scratch;
 use super::transform::{TILE, Transform};
+use super::{HALF, Scratch};
 use crate::blocked::Shape;
 use crate::conv::{ConvParams, Epilogue};
 use crate::lanes::{Block, Kernel, LANES, Lanes, as_floats};
@@ -22,8 +23,18 @@ pub(super) struct Grid {
     pub(super) v_plane: usize,
     /// Blocks from plane to plane of the products: [out block][tile].
     pub(super) m_plane: usize,
-    /// Pixels of a row of half-transformed input.
-    pub(super) line: usize,
+}
+
+/// One tile of the input.
+#[derive(Clone, Copy)]
+struct Tile {
+    /// Its first pixel.
+    corner: usize,
+    /// Rows and columns of pixels from there to the end of the plane.
+    rows: usize,
+    columns: usize,
+    /// Its place in a plane of V.
+    to: usize,
 }
 
 /// Images whose lengths and shapes are checked and whose scratch is large enough for the grid.
@@ -78,21 +89,19 @@ impl<const P: usize, F: Transform<P>> Kernel for Run<'_, P, F> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let grid = self.grid;
-        let phases = self.params.stride * self.params.stride;
         let rows = grid.images * grid.tiles_y;
         let mut start = 0;
         while start < rows {
             let end = rows.min(start + grid.chunk_rows);
-            for block in 0..self.in_shape.blocks() {
-                for phase in 0..phases {
-                    for row in start..end {
-                        // SAFETY: the row is one of the images' rows of tiles; block and phase are inside of the shape.
-                        unsafe { self.transform_input(l, block, phase, row, (row - start) * grid.tiles_x) };
-                    }
+            // SAFETY: the chunk's rows are those of the images, and its tiles fit into the planes.
+            unsafe {
+                self.half::<L, 0, HALF>(l, start..end);
+                if P == 6 {
+                    self.half::<L, HALF, HALF>(l, start..end);
+                } else {
+                    self.half::<L, HALF, 2>(l, start..end);
                 }
             }
-            // SAFETY: the chunk's tiles fit into the planes.
-            unsafe { self.multiply(l, (end - start) * grid.tiles_x) };
             for block in 0..self.out_shape.blocks() {
                 for row in start..end {
                     // SAFETY: as above.
@@ -105,86 +114,120 @@ impl<const P: usize, F: Transform<P>> Kernel for Run<'_, P, F> {
 }
 
 impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
-    /// B^T d B of one row of tiles of one phase of one block of channels, into the planes of V from `tile` on.
+    /// Rows `FROM..FROM + COUNT` of the planes, of these rows of tiles: V, then M. A half of V stays in the first-level cache.
     ///
     /// # Safety
-    /// `row` counts the rows of tiles of all images; block, phase and tiles are inside of the input and the planes.
+    /// FROM + COUNT is at most P; the rows are among those of all images, and no more than the planes have room for.
     #[inline(always)]
-    unsafe fn transform_input<L: Lanes>(&mut self, l: L, block: usize, phase: usize, row: usize, tile: usize) {
+    unsafe fn half<L: Lanes, const FROM: usize, const COUNT: usize>(&mut self, l: L, rows: Range<usize>) {
+        let phases = self.params.stride * self.params.stride;
+        let (start, tiles_x) = (rows.start, self.grid.tiles_x);
+        for block in 0..self.in_shape.blocks() {
+            for phase in 0..phases {
+                for row in rows.clone() {
+                    // SAFETY: the row is one of the images'; block and phase are inside of the shape.
+                    unsafe { self.transform_input::<L, FROM, COUNT>(l, block, phase, row, (row - start) * tiles_x) };
+                }
+            }
+        }
+        // SAFETY: the tiles fit into the planes.
+        unsafe { self.multiply(l, rows.len() * tiles_x, FROM * P, COUNT * P) };
+    }
+
+    /// Rows `FROM..FROM + COUNT` of B^T d B of one row of tiles of one phase of one block of channels, into the planes of V from `tile` on.
+    ///
+    /// # Safety
+    /// FROM + COUNT is at most P; `row` counts the rows of tiles of all images; block, phase and tiles are inside of the input and the planes.
+    #[inline(always)]
+    unsafe fn transform_input<L: Lanes, const FROM: usize, const COUNT: usize>(
+        &mut self,
+        l: L,
+        block: usize,
+        phase: usize,
+        row: usize,
+        tile: usize,
+    ) {
         let (grid, shape, stride) = (self.grid, self.in_shape, self.params.stride);
         let (image, ty) = (row / grid.tiles_y, row % grid.tiles_y);
         // First row and column of the input that the tiles take, counted from the corner of the halo.
         let top = ty * TILE * stride + phase / stride + shape.halo - self.params.padding.top;
         let left = phase % stride + shape.halo - self.params.padding.left;
         let corner = image * shape.len() + block * shape.plane() + top * shape.row() + left;
-        let rows_inside = (shape.height + 2 * shape.halo)
-            .saturating_sub(top)
-            .div_ceil(stride)
-            .min(P);
-        let columns_inside = shape.row().saturating_sub(left).div_ceil(stride).min(grid.line);
-        let step = stride * shape.row();
-        for x in 0..columns_inside {
-            let at = corner + x * stride;
-            let mut d = [l.zero(); P];
-            if rows_inside == P {
-                for (i, d) in d.iter_mut().enumerate() {
-                    // SAFETY: all rows and this column are inside of the plane.
-                    *d = unsafe { l.at(self.input, at + i * step) };
-                }
-            } else {
-                for (i, d) in d.iter_mut().enumerate() {
-                    if i < rows_inside {
-                        // SAFETY: this row and column are inside of the plane.
-                        *d = unsafe { l.at(self.input, at + i * step) };
-                    }
-                }
-            }
-            for (i, t) in F::input(l, d).into_iter().enumerate() {
-                // SAFETY: the scratch has `P` lines.
-                unsafe { l.put(t, &mut self.scratch.rows, i * grid.line + x) };
-            }
-        }
-        for x in columns_inside..grid.line {
-            for i in 0..P {
-                // SAFETY: as above.
-                unsafe { l.put(l.zero(), &mut self.scratch.rows, i * grid.line + x) };
-            }
-        }
+        let rows = (shape.height + 2 * shape.halo).saturating_sub(top).div_ceil(stride);
+        let columns = shape.row().saturating_sub(left).div_ceil(stride);
         let start = (block * stride * stride + phase) * grid.tiles + tile;
         for tx in 0..grid.tiles_x {
-            for i in 0..P {
-                let mut d = [l.zero(); P];
-                for (j, d) in d.iter_mut().enumerate() {
-                    // SAFETY: a line has `P - TILE` pixels more than its tiles.
-                    *d = unsafe { l.at(&self.scratch.rows, i * grid.line + tx * TILE + j) };
-                }
-                let at = i * P * grid.v_plane + start + tx;
-                for (j, v) in F::input(l, d).into_iter().enumerate() {
-                    // SAFETY: plane, block and tile are inside of V.
-                    unsafe { l.put(v, &mut self.scratch.v, at + j * grid.v_plane) };
+            let tile = Tile {
+                corner: corner + tx * TILE * stride,
+                rows,
+                columns: columns.saturating_sub(tx * TILE),
+                to: start + tx,
+            };
+            // SAFETY: the pixels inside of the plane are inside of the input, plane and tile inside of V.
+            unsafe {
+                if tile.rows >= P && tile.columns >= P {
+                    self.transform_rows::<L, FROM, COUNT, true>(l, tile);
+                } else {
+                    self.transform_rows::<L, FROM, COUNT, false>(l, tile);
                 }
             }
         }
     }
 
-    /// M = U V for every plane, for the first `tiles` tiles.
+    /// Rows `FROM..FROM + COUNT` of B^T d B of one tile. What other rows need is not computed.
+    ///
+    /// # Safety
+    /// FROM + COUNT is at most P. The tile's pixels are inside of the input as far as it says, all of them where it is `WHOLE`, and its place is
+    /// inside of V.
+    #[inline(always)]
+    unsafe fn transform_rows<L: Lanes, const FROM: usize, const COUNT: usize, const WHOLE: bool>(
+        &mut self,
+        l: L,
+        tile: Tile,
+    ) {
+        let stride = self.params.stride;
+        let step = stride * self.in_shape.row();
+        let mut half = [[l.zero(); P]; COUNT];
+        for j in 0..P {
+            let mut d = [l.zero(); P];
+            for (i, d) in d.iter_mut().enumerate() {
+                if WHOLE || (i < tile.rows && j < tile.columns) {
+                    // SAFETY: this row and column are inside of the plane.
+                    *d = unsafe { l.at(self.input, tile.corner + i * step + j * stride) };
+                }
+            }
+            let column = F::input(l, d);
+            for (i, half) in half.iter_mut().enumerate() {
+                half[j] = column[FROM + i];
+            }
+        }
+        for (i, half) in half.into_iter().enumerate() {
+            let at = i * P * self.grid.v_plane + tile.to;
+            for (j, v) in F::input(l, half).into_iter().enumerate() {
+                // SAFETY: plane and tile are inside of V.
+                unsafe { l.put(v, &mut self.scratch.v, at + j * self.grid.v_plane) };
+            }
+        }
+    }
+
+    /// M = U V, and the bias, for `planes` planes from `first` on and the first `tiles` tiles. V begins with plane `first`.
     ///
     /// # Safety
     /// The planes have room for the tiles, rounded up to a multiple of every group below.
     #[inline(always)]
-    unsafe fn multiply<L: Lanes>(&mut self, l: L, tiles: usize) {
+    unsafe fn multiply<L: Lanes>(&mut self, l: L, tiles: usize, first: usize, planes: usize) {
         let blocks = self.out_shape.blocks();
-        for plane in 0..P * P {
+        for plane in first..first + planes {
             let mut ob = 0;
             if L::REGISTERS >= 32 {
                 while ob + 4 <= blocks {
                     // SAFETY: four blocks from `ob` on are there.
-                    unsafe { self.multiply_blocks::<L, 4, 4>(l, plane, ob, tiles) };
+                    unsafe { self.multiply_blocks::<L, 4, 4>(l, plane, plane - first, ob, tiles) };
                     ob += 4;
                 }
                 while ob + 2 <= blocks {
                     // SAFETY: two blocks from `ob` on are there.
-                    unsafe { self.multiply_blocks::<L, 8, 2>(l, plane, ob, tiles) };
+                    unsafe { self.multiply_blocks::<L, 8, 2>(l, plane, plane - first, ob, tiles) };
                     ob += 2;
                 }
             }
@@ -192,9 +235,9 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                 // SAFETY: the block is there.
                 unsafe {
                     if L::REGISTERS >= 32 {
-                        self.multiply_blocks::<L, 16, 1>(l, plane, ob, tiles);
+                        self.multiply_blocks::<L, 16, 1>(l, plane, plane - first, ob, tiles);
                     } else {
-                        self.multiply_blocks::<L, 4, 1>(l, plane, ob, tiles);
+                        self.multiply_blocks::<L, 4, 1>(l, plane, plane - first, ob, tiles);
                     }
                 }
                 ob += 1;
@@ -211,6 +254,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         &mut self,
         l: L,
         plane: usize,
+        v_plane: usize,
         ob: usize,
         tiles: usize,
     ) {
@@ -222,7 +266,15 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         let mut tile = 0;
         while tile < tiles {
             let mut acc = [[l.zero(); OB]; T];
-            let v = as_floats(&self.scratch.v[plane * grid.v_plane + tile..]);
+            // A^T (e1 e1^T) A is one everywhere: what is added to this plane is added to every output.
+            if plane == P + 1 {
+                for (o, bias) in self.bias[ob..ob + OB].iter().enumerate() {
+                    for acc in &mut acc {
+                        acc[o] = l.load(bias);
+                    }
+                }
+            }
+            let v = as_floats(&self.scratch.v[v_plane * grid.v_plane + tile..]);
             let (mut row, mut weight) = (0, ob);
             for block in 0..channels.div_ceil(LANES) {
                 let lanes = (channels - block * LANES).min(LANES);
@@ -256,7 +308,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         }
     }
 
-    /// A^T M A of one row of tiles of one block of channels, from `tile` on, with bias, residual and activation, into the output.
+    /// A^T M A of one row of tiles of one block of channels, from `tile` on, with residual and activation, into the output.
     ///
     /// # Safety
     /// `row` counts the rows of tiles of all images; block and tiles are inside of the planes and the output.
@@ -264,7 +316,6 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     unsafe fn transform_output<L: Lanes>(&mut self, l: L, block: usize, row: usize, tile: usize) {
         let (grid, shape) = (self.grid, self.out_shape);
         let (image, y) = (row / grid.tiles_y, row % grid.tiles_y * TILE);
-        let bias = l.load(&self.bias[block]);
         let height = (shape.height - y).min(TILE);
         for tx in 0..grid.tiles_x {
             let width = (shape.width - tx * TILE).min(TILE);
@@ -289,7 +340,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                     if j < width {
                         let at = corner + i * shape.row() + j;
                         // SAFETY: the pixel is inside of the output.
-                        unsafe { self.epilogue.store(l, l.add(value, bias), self.output, at) };
+                        unsafe { self.epilogue.store(l, value, self.output, at) };
                     }
                 }
             }

@@ -17,16 +17,16 @@ use crate::tier::Simd;
 const PLANE_PAD: usize = 3;
 /// Tiles that are transformed and multiplied together; a multiple of every group of tiles in registers.
 const CHUNK: usize = 16;
+/// Rows of the planes that are transformed and multiplied before the others, so that what is between both steps stays in the first-level cache.
+const HALF: usize = 3;
 
 /// Memory that convolutions work in. Made empty, grows to what the largest layer needs; keep one for each thread.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    /// Transformed input.
+    /// Half of the transformed input.
     v: Vec<Block>,
     /// Products, still transformed.
     m: Vec<Block>,
-    /// Half-transformed rows of the input.
-    rows: Vec<Block>,
 }
 
 /// Grows a buffer; what it held does not matter.
@@ -163,11 +163,9 @@ impl WinogradConv {
             tiles,
             v_plane: in_shape.blocks() * phases * tiles + PLANE_PAD,
             m_plane: out_shape.blocks() * tiles + PLANE_PAD,
-            line: TILE * tiles_x + points - TILE,
         };
-        reserve(&mut scratch.v, points * points * grid.v_plane);
+        reserve(&mut scratch.v, HALF * points * grid.v_plane);
         reserve(&mut scratch.m, points * points * grid.m_plane);
-        reserve(&mut scratch.rows, points * grid.line);
         let Self { params, weights, bias } = self;
         if points == 6 {
             simd.run(Run::<6, ThreeTaps>::new(

@@ -67,21 +67,9 @@ impl TrainableConv {
     /// # Errors
     /// When a size is zero, the channels disagree, the input is smaller than the kernel, or its halo smaller than the padding.
     pub fn new(params: ConvParams, layout: Layout, input: Shape) -> Result<Self> {
+        check_sizes(&params, input)?;
         let [rows, columns] = params.kernel;
         let stride = params.stride;
-        if [
-            params.in_channels,
-            params.out_channels,
-            rows,
-            columns,
-            stride,
-            input.height,
-            input.width,
-        ]
-        .contains(&0)
-        {
-            return Err(shape_error("the sizes of a convolution", "all at least 1", &params));
-        }
         if input.halo < params.padding.halo() {
             return Err(shape_error(
                 "the halo of a convolution's input",
@@ -289,6 +277,16 @@ impl TrainableConv {
         }
         Ok(())
     }
+}
+
+/// Checks that no size is zero.
+pub(super) fn check_sizes(params: &ConvParams, input: Shape) -> Result<()> {
+    let [rows, columns] = params.kernel;
+    let channels = [params.in_channels, params.out_channels];
+    if channels.contains(&0) || [rows, columns, params.stride, input.height, input.width].contains(&0) {
+        return Err(shape_error("the sizes of a convolution", "all at least 1", params));
+    }
+    Ok(())
 }
 
 /// (position - tap) / stride, where it divides.

@@ -1,15 +1,17 @@
 //! The distilled network in training.
 
+mod convolution;
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 use riptide_kernels::lanes::as_floats;
 use riptide_kernels::training::{
-    Affine, Gate, Layout, Moments, PackedDense, PackedWeights, Planes, Shortcut, TrainableConv, TrainableDense,
-    add_moments, normalise, relu_backward,
+    Gate, Moments, PackedDense, Planes, Shortcut, TrainableDense, add_moments, normalise, relu_backward,
 };
 use riptide_kernels::{Block, ConvParams, Padding, Shape, Simd};
 
+use self::convolution::ConvLayer;
 use super::layer::sum_groups;
 use super::{Engine, FlatLayout, GROUP, Images, Workspaces, grow, images, images_at_once, parts};
 use crate::config::DistilledCnnConfig;
@@ -21,23 +23,6 @@ const LANES: usize = riptide_kernels::lanes::LANES;
 const OUTPUT: usize = 0;
 /// Role of the buffers for gradients.
 const GRADIENT: usize = 1;
-
-/// A convolution with its bias.
-#[derive(Debug)]
-struct ConvLayer {
-    conv: TrainableConv,
-    is_rectified: bool,
-    weight: Range<usize>,
-    bias: Range<usize>,
-    packed: PackedWeights,
-    affine: Affine,
-    /// The layer's output for the whole batch.
-    output: Vec<Block>,
-    /// The shape of an image in [`Self::output`].
-    shape: Shape,
-    /// The gradient of the weights, for each group.
-    plain: Vec<Block>,
-}
 
 /// A dense layer with its bias.
 #[derive(Debug)]
@@ -62,23 +47,6 @@ pub(crate) struct DistilledEngine {
     hidden: DenseLayer,
     last: DenseLayer,
     workspaces: Workspaces,
-}
-
-impl ConvLayer {
-    fn prepare(&mut self, simd: Simd, parameters: &[f32], n: usize) -> Result<(), ModelError> {
-        self.conv
-            .pack(simd, &parameters[self.weight.clone()], &mut self.packed)?;
-        let bias = &parameters[self.bias.clone()];
-        self.affine = Affine::from_fn(bias.len(), |c| (1.0, bias[c]));
-        grow(&mut self.output, n * self.shape.len());
-        grow(&mut self.plain, n.div_ceil(GROUP) * self.conv.plain_blocks());
-        Ok(())
-    }
-
-    /// The layer's outputs of images `first..first + count`.
-    fn planes(&self, first: usize, count: usize) -> Planes<'_> {
-        Planes::new(images(&self.output, self.shape, first, count), self.shape)
-    }
 }
 
 impl DenseLayer {
@@ -149,29 +117,19 @@ impl DistilledEngine {
         }
         let halo = |layer: usize| params.get(layer).map_or(0, |params: &ConvParams| params.padding.halo());
         let images = Images::new(config.height, config.width, halo(0));
-        let mut shape = images.shape;
         let mut convs = Vec::new();
-        for (index, params) in params.iter().enumerate() {
-            let images = if index == 0 {
-                Layout::Interleaved
-            } else {
-                Layout::Blocked
-            };
-            let conv = TrainableConv::new(*params, images, shape)?;
-            shape = conv.output().with_halo(halo(index + 1));
-            let name = format!("conv{}", index + 1);
-            convs.push(ConvLayer {
-                conv,
-                is_rectified: index > 0,
-                weight: layout.find(&format!("{name}.weight"))?,
-                bias: layout.find(&format!("{name}.bias"))?,
-                packed: PackedWeights::default(),
-                affine: Affine::default(),
-                output: Vec::new(),
-                shape,
-                plain: Vec::new(),
-            });
+        convs.extend(ConvLayer::composed(&layout, &params, images.shape, halo(2))?);
+        for index in 2 * convs.len()..params.len() {
+            let input = convs.last().map_or(images.shape, |layer: &ConvLayer| layer.shape);
+            convs.push(ConvLayer::single(
+                &layout,
+                index,
+                params[index],
+                input,
+                halo(index + 1),
+            )?);
         }
+        let shape = convs.last().map_or(images.shape, |layer| layer.shape);
         let mut places = Vec::with_capacity(config.flat_size());
         for y in 0..shape.height {
             for x in 0..shape.width {
@@ -232,7 +190,7 @@ impl DistilledEngine {
         self.hidden
             .dense
             .backward_input(simd, &self.hidden.packed, &d_hidden, n, &mut d_flat)?;
-        let wide = top.conv.output();
+        let wide = top.kernel.output();
         let mut gradient = self.workspaces.with(|workspace| workspace.take(GRADIENT, wide, n));
         for (image, out) in d_flat
             .chunks_exact(top.shape.len())
@@ -248,11 +206,11 @@ impl DistilledEngine {
         self.workspaces.with(|workspace| {
             let mut biases = Vec::new();
             for (index, layer) in self.convs.iter().enumerate().rev() {
-                let shape = layer.conv.output();
+                let shape = layer.kernel.output();
                 let before = index.checked_sub(1).map(|index| &self.convs[index]);
-                let mut below = before.map(|before| workspace.take(GRADIENT, before.conv.output(), n));
+                let mut below = before.map(|before| workspace.take(GRADIENT, before.kernel.output(), n));
                 let mut moments = Moments::zeros(&shape);
-                let mut sums = workspace.zeros(layer.conv.gradient_blocks());
+                let mut sums = workspace.zeros(layer.kernel.gradient_blocks());
                 let mean = vec![Block::ZERO; shape.blocks()];
                 let at_once = images_at_once(&shape);
                 for (first, count) in parts(n, at_once) {
@@ -267,24 +225,20 @@ impl DistilledEngine {
                     let x = match before {
                         Some(before) => as_floats(images(&before.output, before.shape, from + first, count)),
                         None => {
-                            let image = layer.conv.input_floats();
+                            let image = layer.kernel.input_floats();
                             &self.images.group(group)[first * image..(first + count) * image]
                         }
                     };
                     let scratch = &mut workspace.conv;
-                    layer
-                        .conv
-                        .backward_weights(simd, x, dy, shape, count, &mut sums, scratch)?;
+                    layer.kernel.backward_weights(simd, x, dy, count, &mut sums, scratch)?;
                     if let (Some(before), Some(below)) = (before, &mut below) {
-                        let to = before.conv.output();
+                        let to = before.kernel.output();
                         let dx = &mut below[first * to.len()..(first + count) * to.len()];
-                        layer
-                            .conv
-                            .backward_input(simd, &layer.packed, dy, count, dx, to, false, scratch)?;
+                        layer.kernel.backward_input(simd, dy, count, dx, to, scratch)?;
                     }
                 }
                 if let Some(plain) = plains.pop() {
-                    layer.conv.plain_gradient(simd, &sums, plain)?;
+                    layer.kernel.plain_gradient(simd, &sums, plain)?;
                 }
                 workspace.sums = sums;
                 biases.push(moments);
@@ -313,9 +267,8 @@ impl Engine for DistilledEngine {
         let mut outputs = Vec::new();
         let mut layers = Vec::new();
         for ConvLayer {
-            conv,
+            kernel,
             is_rectified,
-            packed,
             affine,
             output,
             shape,
@@ -323,7 +276,7 @@ impl Engine for DistilledEngine {
         } in &mut self.convs
         {
             outputs.push(output[..n * shape.len()].chunks_mut(GROUP * shape.len()));
-            layers.push((&*conv, *is_rectified, &*packed, &*affine, *shape));
+            layers.push((&*kernel, *is_rectified, &*affine, *shape));
         }
         let (hidden, last) = (&mut self.hidden, &mut self.last);
         let (hidden_out, last_out) = (hidden.dense.out_blocks(), last.dense.out_blocks());
@@ -342,12 +295,12 @@ impl Engine for DistilledEngine {
         tasks.into_par_iter().try_for_each(|mut task| {
             workspaces.with(|workspace| -> Result<(), ModelError> {
                 let n = task.hidden.len() / hidden_out;
-                for (index, &(conv, is_rectified, packed, affine, shape)) in layers.iter().enumerate() {
+                for (index, &(kernel, is_rectified, affine, shape)) in layers.iter().enumerate() {
                     let (before, rest) = task.outputs.split_at_mut(index);
                     let plain = shape.with_halo(0);
                     let at_once = images_at_once(&shape);
                     let mut y = workspace.take(OUTPUT, plain, at_once);
-                    let image = conv.input_floats();
+                    let image = kernel.input_floats();
                     let x = match before.last() {
                         Some(before) => as_floats(before),
                         None => all.group(task.group),
@@ -355,7 +308,7 @@ impl Engine for DistilledEngine {
                     for (first, count) in parts(n, at_once) {
                         let y = &mut y[..count * plain.len()];
                         let x = &x[first * image..(first + count) * image];
-                        conv.forward(simd, packed, x, count, y, plain, &mut workspace.conv)?;
+                        kernel.forward(simd, x, count, y, plain, &mut workspace.conv)?;
                         let out = &mut rest[0][first * shape.len()..(first + count) * shape.len()];
                         let y = Planes::new(y, plain);
                         normalise(simd, y, affine, Shortcut::None, is_rectified, count, out, shape)?;
@@ -388,7 +341,7 @@ impl Engine for DistilledEngine {
         let mut chunks: Vec<_> = plains
             .iter_mut()
             .zip(&self.convs)
-            .map(|(plain, layer)| plain.chunks_mut(layer.conv.plain_blocks()))
+            .map(|(plain, layer)| plain.chunks_mut(layer.kernel.plain_blocks()))
             .collect();
         let tasks: Vec<_> = hidden
             .chunks_mut(self.hidden.dense.gradient_blocks())
@@ -411,13 +364,9 @@ impl Engine for DistilledEngine {
             .collect::<Result<_, _>>()?;
         self.hidden.sums = hidden;
         self.last.sums = last;
-        for (index, (layer, mut plain)) in self.convs.iter_mut().zip(plains).enumerate() {
-            let len = layer.conv.plain_blocks();
-            sum_groups(&mut plain[..n.div_ceil(GROUP) * len], len);
-            layer
-                .conv
-                .unpack_gradient(&plain[..len], &mut gradient[layer.weight.clone()])?;
+        for (index, (layer, plain)) in self.convs.iter_mut().zip(plains).enumerate() {
             layer.plain = plain;
+            layer.write_gradient(self.simd, n, gradient)?;
             for (c, bias) in gradient[layer.bias.clone()].iter_mut().enumerate() {
                 *bias = biases.iter().map(|group| group[index].first[c]).sum::<f64>() as f32;
             }
