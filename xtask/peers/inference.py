@@ -1,19 +1,15 @@
-"""Inference of ResNet-32 and the distilled CNN in other libraries, driven over standard input by `cargo xtask bench inference --peers`.
+"""Inference of ResNet-32 and the distilled CNN in other libraries, driven by `cargo xtask bench inference --peers` as lines.py says.
 
-First line out: {"present": {name: version}, "absent": {name: reason}}. Then for each line in, {"peer", "network", "batch", "seconds", "threads"}, one
-line out: {"images_per_second"}. `network` is classifier, distilled or scaling. Weights are random: they do not move the time.
+A question is {"peer", "network", "batch", "seconds"}: network is classifier, distilled or scaling. The answer is {"images_per_second"}. Weights are
+random: they do not move the time.
 """
 
-import json
 import os
-import sys
-import time
+
+from lines import THREADS, rate, serve
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-OUT = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-THREADS = int(sys.argv[1]) if len(sys.argv) > 1 else os.cpu_count()
 
 import numpy as np
 
@@ -256,42 +252,17 @@ def images(batch):
     return np.random.default_rng(batch).normal(size=(batch, 3, 32, 32)).astype(np.float32)
 
 
-def rate(run, batch, seconds):
-    run()
-    run()
-    start, n = time.perf_counter(), 0
-    while True:
-        run()
-        n += batch
-        elapsed = time.perf_counter() - start
-        if elapsed >= seconds:
-            return n / elapsed
+def answer(peer, ask):
+    run = peer.runner(ask["network"], ask["batch"])
+    return {"images_per_second": rate(run, ask["batch"], ask["seconds"])}
 
 
-def main():
-    makers = {
-        "NumPy": NumPy,
-        "ONNX Runtime": OnnxRuntime,
-        "OpenVINO": OpenVino,
-        "PyTorch": PyTorch,
-        "PyTorch, channels last": lambda: PyTorch(channels_last=True),
-        "TensorFlow": TensorFlow,
-    }
-    peers, absent = {}, {}
-    for name, make in makers.items():
-        try:
-            peers[name] = make()
-        except Exception as error:
-            absent[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    print(json.dumps({"present": {n: p.version for n, p in peers.items()}, "absent": absent}), file=OUT, flush=True)
-    for line in sys.stdin:
-        ask = json.loads(line)
-        try:
-            run = peers[ask["peer"]].runner(ask["network"], ask["batch"])
-            answer = {"images_per_second": rate(run, ask["batch"], ask["seconds"])}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
-        print(json.dumps(answer), file=OUT, flush=True)
-
-
-main()
+MAKERS = {
+    "NumPy": NumPy,
+    "ONNX Runtime": OnnxRuntime,
+    "OpenVINO": OpenVino,
+    "PyTorch": PyTorch,
+    "PyTorch, channels last": lambda: PyTorch(channels_last=True),
+    "TensorFlow": TensorFlow,
+}
+serve(MAKERS, answer)

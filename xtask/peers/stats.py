@@ -1,52 +1,44 @@
-"""Times scipy's two-sample tests: one JSON line a case, seconds a call, the least of several repeats.
+"""Two-sample tests in scipy, driven by `cargo xtask bench stats --peers` as lines.py says.
 
-    python stats.py ['{"reference": 1000, "small": 100, "large": 1000, "repeats": 7}']
-
-The cases are those of crates/stats/examples/throughput.rs, by the same names. Run it with OMP_NUM_THREADS=1.
+A question is {"peer", "test", "alternative", "method", "reference", "batch", "seconds"}: test is ks or cvm, reference and batch are numbers of values. The
+answer is {"tests_per_second"}.
 """
 
-import json
-import sys
-import time
+import os
 import warnings
 
-import numpy as np
-from scipy import stats
+from lines import THREADS, rate, serve
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = str(THREADS)
+
+BATCHES = 64
 
 
-def seconds_per_call(call, batches, repeats):
-    def run():
-        start = time.perf_counter()
-        for batch in batches:
-            call(batch)
-        return (time.perf_counter() - start) / len(batches)
+class Scipy:
+    def __init__(self):
+        import numpy
+        import scipy
+        from scipy import stats
 
-    return min(run() for _ in range(repeats))
+        self.stats, self.version, self.rng = stats, scipy.__version__, numpy.random.default_rng(0)
+        warnings.simplefilter("ignore")
 
+    def test(self, ask, reference):
+        if ask["test"] == "cvm":
+            return lambda batch: self.stats.cramervonmises_2samp(reference, batch, method="asymptotic")
+        method = {"asymptotic": "asymp", "exact": "exact"}[ask["method"]]
+        return lambda batch: self.stats.ks_2samp(reference, batch, alternative=ask["alternative"], method=method)
 
-def main():
-    sizes = {"reference": 1000, "small": 100, "large": 1000, "repeats": 7}
-    sizes.update(json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})
-    rng = np.random.default_rng(0)
-    n, small, large = sizes["reference"], sizes["small"], sizes["large"]
-    reference = rng.random(n)
-    few = [rng.random(small) for _ in range(64)]
-    many = [rng.random(large) for _ in range(64)]
+    def answer(self, ask):
+        test = self.test(ask, self.rng.random(ask["reference"]))
+        batches = self.rng.random((BATCHES, ask["batch"]))
 
-    def ks(alternative, method):
-        return lambda batch: stats.ks_2samp(reference, batch, alternative=alternative, method=method)
+        def run():
+            for batch in batches:
+                test(batch)
 
-    cases = [
-        (f"ks asymptotic two-sided {n} vs {small}", ks("two-sided", "asymp"), few),
-        (f"ks asymptotic greater {n} vs {small}", ks("greater", "asymp"), few),
-        (f"ks exact two-sided {n} vs {small}", ks("two-sided", "exact"), few),
-        (f"ks exact two-sided {n} vs {large}", ks("two-sided", "exact"), many),
-        (f"cvm asymptotic {n} vs {small}", lambda batch: stats.cramervonmises_2samp(reference, batch), few),
-    ]
-    warnings.simplefilter("ignore")
-    for name, call, batches in cases:
-        print(json.dumps({"name": name, "seconds_per_call": seconds_per_call(call, batches, sizes["repeats"])}), flush=True)
+        return {"tests_per_second": rate(run, BATCHES, ask["seconds"])}
 
 
-if __name__ == "__main__":
-    main()
+serve({"scipy": Scipy}, Scipy.answer)

@@ -213,8 +213,16 @@ fn blocked(layer: &Layer, halo: usize) -> (Blocked, Option<Blocked>, Blocked) {
     (input, residual, output)
 }
 
+/// 48 cases of each test, or as many as `PROPTEST_CASES` says: few, where every instruction is checked by another program.
+fn config() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(48),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(config())]
 
     #[test]
     fn direct_convolutions(

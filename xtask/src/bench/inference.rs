@@ -1,6 +1,6 @@
 //! Images a second through the classifier, the distilled network and both.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
@@ -10,6 +10,7 @@ use riptide_models::{DistilledCnnConfig, NetworkConfig, ResNetConfig, Weights};
 use serde::Serialize;
 use serde_json::json;
 
+use super::measure::{head, median, rate, report, row, together};
 use super::peers::{Found, Peers};
 
 /// Options of `cargo xtask bench inference`.
@@ -140,12 +141,7 @@ pub fn run(args: InferenceArgs) -> anyhow::Result<()> {
         peers: peers.map(|peers| peers.found.clone()),
         peer_rates: best_batches(theirs),
     };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
-    } else {
-        print(&outcome);
-    }
-    Ok(())
+    report(&outcome, args.json, print)
 }
 
 /// The published sizes with random weights, which take the same time as trained ones.
@@ -197,21 +193,6 @@ fn measure(
     Ok(())
 }
 
-/// Images a second of a call, after one that warms up.
-fn rate<E>(images: usize, seconds: f64, mut call: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
-    call()?;
-    let start = Instant::now();
-    let mut done = 0;
-    loop {
-        call()?;
-        done += images;
-        let elapsed = start.elapsed().as_secs_f64();
-        if elapsed >= seconds {
-            return Ok(done as f64 / elapsed);
-        }
-    }
-}
-
 /// Every peer with every network and batch size; NumPy is there for the scaling alone.
 fn questions(found: Option<&Found>, batches: &[usize]) -> Vec<Theirs> {
     let mut list = Vec::new();
@@ -250,30 +231,20 @@ fn best_batches(theirs: Vec<Theirs>) -> Vec<Theirs> {
     best
 }
 
-fn median(samples: &mut [f64]) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples.get(samples.len() / 2).copied().unwrap_or_default()
-}
-
 fn print(outcome: &Outcome) {
     println!("Images a second, {} threads, median of the rounds", outcome.threads);
-    println!(
-        "{:24} {:>10} {:>10} {:>10}   share of the peak (classifier, distilled)",
-        "", "classifier", "distilled", "scoring"
-    );
+    let columns = ["classifier", "distilled", "scoring"];
+    head(&columns, "share of the peak (classifier, distilled)");
     for tier in &outcome.tiers {
         let peak = tier.peak_gflops * outcome.threads as f64 * 1e9;
         let share = |rate: f64, work: f64| 100.0 * 2.0 * rate * work / peak;
-        println!(
-            "{:24} {:10.0} {:10.0} {:10.0}   {:.0} %, {:.0} % of {:.0} GFLOP/s",
-            tier.tier,
-            tier.classifier,
-            tier.distilled,
-            tier.scoring,
+        let note = format!(
+            "{:.0} %, {:.0} % of {:.0} GFLOP/s",
             share(tier.classifier, CLASSIFIER_MULTIPLY_ADDS),
             share(tier.distilled, DISTILLED_MULTIPLY_ADDS),
             peak / 1e9
         );
+        row(&tier.tier, &[tier.classifier, tier.distilled, tier.scoring], 0, &note);
     }
     let Some(found) = &outcome.peers else { return };
     let rate = |peer: &str, network: &str| {
@@ -291,11 +262,8 @@ fn print(outcome: &Outcome) {
             continue;
         };
         best = [best[0].max(classifier), best[1].max(distilled)];
-        println!(
-            "{:24} {classifier:10.0} {distilled:10.0} {:10.0}   batch {b1}, {b2}",
-            format!("{peer} {version}"),
-            together(&[classifier, distilled, scaling])
-        );
+        let rates = [classifier, distilled, together(&[classifier, distilled, scaling])];
+        row(&format!("{peer} {version}"), &rates, 0, &format!("batch {b1}, {b2}"));
     }
     for (peer, reason) in &found.absent {
         println!("{peer}: absent ({reason})");
@@ -306,18 +274,12 @@ fn print(outcome: &Outcome) {
             "Ratios to the best peer of each (scoring: the best classifier, distilled network and scaling one after the other)"
         );
         for tier in &outcome.tiers {
-            println!(
-                "{:24} {:10.2} {:10.2} {:10.2}",
-                tier.tier,
+            let rates = [
                 tier.classifier / best[0],
                 tier.distilled / best[1],
-                tier.scoring / scoring
-            );
+                tier.scoring / scoring,
+            ];
+            row(&tier.tier, &rates, 2, "");
         }
     }
-}
-
-/// Images a second of steps taken one after the other.
-fn together(rates: &[f64]) -> f64 {
-    1.0 / rates.iter().map(|rate| 1.0 / rate).sum::<f64>()
 }

@@ -1,7 +1,12 @@
 //! `cargo xtask bench`: speed, measured as ratios against peers in the same run.
 
+mod corruptions;
+mod experiment;
 mod inference;
+mod measure;
+mod memory;
 mod peers;
+mod stats;
 
 use clap::{Args, Subcommand};
 
@@ -17,11 +22,23 @@ pub struct BenchArgs {
 enum What {
     /// Images a second through both networks, on every tier
     Inference(inference::InferenceArgs),
+    /// Images a second of every corruption
+    Corruptions(corruptions::CorruptionsArgs),
+    /// Where the time and the memory of a whole experiment go
+    Experiment(experiment::ExperimentArgs),
+    /// Memory that scoring a file takes
+    Memory(memory::MemoryArgs),
+    /// Two-sample tests a second, on one core
+    Stats(stats::StatsArgs),
 }
 
 /// Runs the chosen measurement.
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.what {
         What::Inference(args) => inference::run(args),
+        What::Corruptions(args) => corruptions::run(args),
+        What::Experiment(args) => experiment::run(args),
+        What::Memory(args) => memory::run(args),
+        What::Stats(args) => stats::run(args),
     }
 }
