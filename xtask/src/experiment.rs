@@ -52,9 +52,9 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,2,3,4,5")]
     severities: Vec<Severity>,
 
-    /// Scores to compare, separated by commas; the first leads
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "distillation")]
-    scores: Vec<ScoreKind>,
+    /// Scores to compare, separated by commas; the first leads. Or all: every score that class probabilities are enough for
+    #[arg(long, value_name = "NAMES", default_value = "distillation")]
+    scores: String,
 
     /// Test images to generate for the shapes
     #[arg(long, value_name = "N", default_value_t = 2000)]
@@ -140,7 +140,7 @@ pub fn run(args: ExperimentArgs) -> anyhow::Result<()> {
         },
         corruptions: corruptions(&args.corruptions)?,
         severities: args.severities.clone(),
-        scores: args.scores.clone(),
+        scores: scores(&args.scores)?,
         ..Default::default()
     }
     .check()?;
@@ -186,6 +186,19 @@ fn corruptions(text: &str) -> anyhow::Result<Vec<Corruption>> {
     }
     text.split(',')
         .map(|name| Ok(name.trim().parse::<Corruption>()?))
+        .collect()
+}
+
+fn scores(text: &str) -> anyhow::Result<Vec<ScoreKind>> {
+    if text == "all" {
+        return Ok(ScoreKind::FROM_PROBABILITIES.to_vec());
+    }
+    text.split(',')
+        .map(|name| {
+            name.trim()
+                .parse::<ScoreKind>()
+                .with_context(|| format!("--scores: {}", name.trim()))
+        })
         .collect()
 }
 
@@ -261,5 +274,22 @@ impl Observer for Progress {
 
     fn sweeping(&mut self) {
         self.bar.set_message("sweep, figures and report");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_scores_are_those_that_probabilities_are_enough_for() {
+        let all = scores("all").unwrap();
+        assert!(all.len() == ScoreKind::ALL.len() - 1 && !all.contains(&ScoreKind::Energy));
+        assert_eq!(all.first(), Some(&ScoreKind::Distillation));
+        assert_eq!(
+            scores("entropy, margin").unwrap(),
+            [ScoreKind::Entropy, ScoreKind::Margin]
+        );
+        assert!(scores("").is_err());
     }
 }

@@ -123,6 +123,9 @@ fn unusable_options_are_refused() {
     for (options, named) in [
         (["--corruptions", "rain"], "rain"),
         (["--threads", "0"], "--threads"),
+        (["--scores", "distillation,luck"], "luck"),
+        (["--scores", "energy"], "needs the classifier's logits"),
+        (["--scores", "entropy,entropy"], "repeated"),
         (["--n-ref", "0"], "--n-ref"),
         (["--p-val", "1.5"], "--p-val"),
         (["--n-shapes", "50"], "--n-ref"),

@@ -5,12 +5,14 @@ use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use riptide_corruptions::Severity;
+use riptide_detectors::HarmTest;
+use riptide_detectors::harm::HarmData;
 use riptide_stats::ks::{Method, Reference};
 
 use crate::harmfulness::{CorruptedPass, Kind, Pass, Place, pool};
 use crate::protocol::Sampling;
 use crate::random::{Purpose, stream};
-use crate::{ExperimentError, Protocol};
+use crate::{ExperimentError, Protocol, ProtocolParams};
 
 /// One batch's tests: its place in the sweep, and a distance and a p-value for each score.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,15 @@ pub struct Batch {
     pub repeat: usize,
     /// (statistic, p-value), one a score of the protocol.
     pub tests: Vec<(f64, f64)>,
+    /// What the harm-directed test says, one a score of the protocol.
+    pub harm: Vec<HarmData>,
+}
+
+impl Batch {
+    /// Whether another batch differs in its repeat alone.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        (self.severity, self.kind, self.fraction) == (other.severity, other.kind, other.fraction)
+    }
 }
 
 /// The reference, and the clean images that batches draw from.
@@ -91,7 +102,7 @@ pub(crate) fn sweep(
     let references = clean
         .scores
         .iter()
-        .map(|scores| Reference::new(&gather(scores, &draw.reference)))
+        .map(|scores| Detectors::new(gather(scores, &draw.reference), params))
         .collect::<Result<Vec<_>, _>>()?;
     let mut batches = Vec::new();
     for &severity in &params.severities {
@@ -120,7 +131,8 @@ pub(crate) fn sweep(
                             params.batch_size - n_corrupted,
                             params.sampling,
                         );
-                        let tests = references.iter().enumerate().map(|(column, reference)| {
+                        let (mut tests, mut harm) = (Vec::new(), Vec::new());
+                        for (column, detectors) in references.iter().enumerate() {
                             let dirty = chosen
                                 .iter()
                                 .filter_map(|&i| pool.get(i))
@@ -130,15 +142,17 @@ pub(crate) fn sweep(
                                 .filter_map(|&i| draw.clean.get(i))
                                 .map(|&image| clean.scores[column][image]);
                             let batch: Vec<f64> = dirty.chain(pure).map(f64::from).collect();
-                            let test = reference.test(&batch, params.alternative, Method::Asymptotic)?;
-                            Ok((test.statistic, test.p_value))
-                        });
+                            let test = detectors.ks.test(&batch, params.alternative, Method::Asymptotic)?;
+                            tests.push((test.statistic, test.p_value));
+                            harm.push(detectors.harm.test(&batch)?.data);
+                        }
                         Ok(Batch {
                             severity,
                             kind,
                             fraction,
                             repeat,
-                            tests: tests.collect::<Result<_, ExperimentError>>()?,
+                            tests,
+                            harm,
                         })
                     })
                     .collect();
@@ -147,6 +161,21 @@ pub(crate) fn sweep(
         }
     }
     Ok(batches)
+}
+
+/// The two detectors that see each batch of one score.
+struct Detectors {
+    ks: Reference,
+    harm: HarmTest,
+}
+
+impl Detectors {
+    fn new(reference: Vec<f64>, params: &ProtocolParams) -> Result<Self, ExperimentError> {
+        Ok(Self {
+            ks: Reference::new(&reference)?,
+            harm: HarmTest::builder(reference).p_val(params.p_val).build()?,
+        })
+    }
 }
 
 fn score(twins: &[&CorruptedPass], (place, image): Place, column: usize) -> f32 {
@@ -175,7 +204,6 @@ mod tests {
     use riptide_corruptions::Corruption;
 
     use super::*;
-    use crate::ProtocolParams;
 
     fn small() -> ProtocolParams {
         ProtocolParams {

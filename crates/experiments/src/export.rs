@@ -12,7 +12,7 @@ use crate::harmfulness::{CorruptedPass, Pass};
 use crate::store::npy;
 use crate::summary::Summary;
 
-/// Writes pvalues.csv, summary.csv, summary.json, scores.npy and scores.json.
+/// Writes pvalues.csv, summary.csv, harm.csv, summary.json, scores.npy and scores.json.
 pub(crate) fn write(
     out: &Path,
     summary: &Summary,
@@ -22,6 +22,7 @@ pub(crate) fn write(
 ) -> Result<(), ExperimentError> {
     write_atomically(&out.join("pvalues.csv"), pvalues(summary, batches).as_bytes())?;
     write_atomically(&out.join("summary.csv"), cells(summary).as_bytes())?;
+    write_atomically(&out.join("harm.csv"), harm_cells(summary).as_bytes())?;
     write_atomically(&out.join("summary.json"), &json(summary)?)?;
     scores(out, summary, clean, corrupted)
 }
@@ -42,6 +43,7 @@ fn pvalues(summary: &Summary, batches: &[Batch]) -> String {
                 fraction,
                 repeat,
                 tests,
+                ..
             } = batch;
             if let Some((distance, p_val)) = tests.get(column) {
                 // Writing to a String cannot fail.
@@ -74,6 +76,23 @@ fn cells(summary: &Summary) -> String {
             cell.alarms.low,
             cell.alarms.high
         );
+    }
+    csv
+}
+
+fn harm_cells(summary: &Summary) -> String {
+    let mut csv = String::from("score,severity,kind,fraction,truth,excess,excess_low,excess_high");
+    for rate in ["coverage", "lower_holds", "alarms"] {
+        let _ = write!(csv, ",{rate},{rate}_low,{rate}_high");
+    }
+    csv.push('\n');
+    for cell in &summary.harm {
+        let (kind, place) = (cell.kind.name(), cell.fraction);
+        let _ = write!(csv, "{},{},{kind},{place},{}", cell.score, cell.severity, cell.truth);
+        for found in [cell.excess, cell.coverage, cell.lower_holds, cell.alarms] {
+            let _ = write!(csv, ",{},{},{}", found.estimate, found.low, found.high);
+        }
+        csv.push('\n');
     }
     csv
 }

@@ -23,12 +23,14 @@
 
 mod contamination;
 mod error;
+mod excess;
 mod export;
 mod figures;
 mod files;
 mod harmfulness;
 mod protocol;
 mod random;
+mod reading;
 mod report;
 mod roc;
 mod run;
@@ -39,6 +41,7 @@ mod table;
 
 pub use contamination::Batch;
 pub use error::ExperimentError;
+pub use excess::HarmCell;
 pub use harmfulness::Kind;
 pub use protocol::{Protocol, ProtocolParams, Sampling};
 pub use run::{Observer, Silent, Timings, run};

@@ -83,12 +83,12 @@ impl Default for ProtocolParams {
 pub struct Protocol(ProtocolParams);
 
 impl ProtocolParams {
-    /// Checks the options.
+    /// Checks the options, and puts the contaminations in rising order.
     ///
     /// # Errors
     /// [`ExperimentError::Option`] for an empty list, a repeated entry, a count of zero, a fraction outside 0 to 1, or a
     /// level outside 0 to 1.
-    pub fn check(self) -> Result<Protocol, ExperimentError> {
+    pub fn check(mut self) -> Result<Protocol, ExperimentError> {
         let counts = [
             ("--n-ref", self.n_ref, 2),
             ("--batch-size", self.batch_size, 1),
@@ -118,10 +118,15 @@ impl ProtocolParams {
             ));
         }
         if self.scores.contains(&ScoreKind::Energy) {
-            let reason = "energy needs logits, and an experiment keeps probabilities; give another score";
+            let possible = ScoreKind::FROM_PROBABILITIES.map(ScoreKind::name).join(", ");
+            let reason = format!(
+                "energy needs the classifier's logits, and a pass keeps class probabilities, from which they cannot be had \
+                 back; give any of {possible}"
+            );
             return Err(ExperimentError::option("--scores", reason));
         }
         distinct("--fractions", &self.fractions)?;
+        self.fractions.sort_by(f64::total_cmp);
         distinct("--corruptions", &self.corruptions)?;
         distinct("--severities", &self.severities)?;
         distinct("--scores", &self.scores)?;
@@ -170,6 +175,33 @@ mod tests {
             .map(|&f| protocol.contaminated(f))
             .collect();
         assert_eq!(counts, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    }
+
+    #[test]
+    fn contaminations_rise_in_whatever_order_they_are_given() {
+        let params = ProtocolParams {
+            fractions: vec![0.9, 0.0, 0.3],
+            ..Default::default()
+        };
+        assert_eq!(params.check().unwrap().params().fractions, [0.0, 0.3, 0.9]);
+    }
+
+    #[test]
+    fn energy_is_refused_with_what_to_give_instead() {
+        let params = ProtocolParams {
+            scores: vec![ScoreKind::Distillation, ScoreKind::Energy],
+            ..Default::default()
+        };
+        let message = params.check().unwrap_err().to_string();
+        assert!(
+            message.starts_with("--scores: energy needs") && message.ends_with("margin, surprise"),
+            "{message}"
+        );
+        let every = ProtocolParams {
+            scores: ScoreKind::FROM_PROBABILITIES.to_vec(),
+            ..Default::default()
+        };
+        assert!(every.check().is_ok());
     }
 
     #[test]

@@ -9,8 +9,9 @@ use riptide_detectors::Probabilities;
 
 use crate::contamination::{Draw, sweep};
 use crate::export;
-use crate::figures::{self, Findings};
+use crate::figures::{self, Contact, Findings};
 use crate::harmfulness::{CorruptedPass, Pass};
+use crate::report::Pictures;
 use crate::store::Store;
 use crate::subject::{Networks, TestImages, sha256};
 use crate::summary::Summary;
@@ -54,7 +55,7 @@ pub struct Timings {
 /// Finished passes are kept in `out/passes`, keyed by the digests of networks and images: a run that was stopped goes on
 /// where it was, and ends with the same bytes as an undisturbed one. The files written:
 /// `pvalues.csv` (every batch), `summary.csv` (a row a score, severity, kind and contamination), `summary.json`
-/// ([`Summary`]), `scores.npy` (float32, (sets, images, scores)) with `scores.json` as its index, `figures/*.svg` and
+/// ([`Summary`]), `harm.csv` (the harm-directed test, a row likewise), `scores.npy` (float32, (sets, images, scores)) with `scores.json` as its index, `figures/*.svg` and
 /// `.png`, and `report.html`.
 ///
 /// # Errors
@@ -99,9 +100,15 @@ pub fn run(
         clean: &clean,
         corrupted: &corrupted,
     };
-    let drawn = figures::draw(&found)?;
+    let contact = Contact::new(&found)?;
+    let drawn = figures::draw(&found, &contact);
     figures::write(out, &drawn)?;
-    report::write(out, &summary, &drawn, figures::strips(&found)?)?;
+    let pictures = Pictures {
+        figures: &drawn,
+        contact: contact.strips(&found),
+        strips: figures::strips(&found)?,
+    };
+    report::write(out, &summary, pictures)?;
     timings.rest = start.elapsed();
     Ok((summary, timings))
 }

@@ -6,9 +6,9 @@ use riptide_stats::summary::{mean, min_max, std};
 use serde::{Deserialize, Serialize};
 
 use crate::contamination::Batch;
+use crate::excess::{HarmCell, harm_cells};
 use crate::harmfulness::{CorruptedPass, Kind, Pass, Place, pool};
-use crate::random::{Purpose, stream};
-use crate::roc::Roc;
+use crate::roc::{Roc, bootstrap};
 use crate::subject::{Networks, TestImages};
 use crate::{ExperimentError, Protocol, ProtocolParams};
 
@@ -37,6 +37,9 @@ pub struct Summary {
     pub severities: Vec<SeveritySummary>,
     /// One entry a score, severity, kind and contamination.
     pub sweep: Vec<Cell>,
+    /// What the harm-directed test made of the same batches, one entry a score, severity, kind and contamination.
+    #[serde(default)]
+    pub harm: Vec<HarmCell>,
 }
 
 /// Count, mean and population standard deviation.
@@ -159,35 +162,8 @@ impl Summary {
                 .collect(),
             severities,
             sweep: cells(batches, params)?,
+            harm: harm_cells(batches, protocol),
         })
-    }
-
-    /// The cells of one score, severity and kind, by rising contamination.
-    pub fn cells(&self, score: ScoreKind, severity: Severity, kind: Kind) -> impl Iterator<Item = &Cell> {
-        self.sweep
-            .iter()
-            .filter(move |cell| cell.score == score && cell.severity == severity && cell.kind == kind)
-    }
-
-    /// Smallest contamination from which on at least `power` of the harmful batches alarm, 0 to 1.
-    pub fn detection(&self, score: ScoreKind, severity: Severity, power: f64) -> Option<f64> {
-        let mut cells: Vec<&Cell> = self
-            .cells(score, severity, Kind::Harmful)
-            .filter(|cell| cell.fraction > 0.0)
-            .collect();
-        cells.sort_by(|a, b| a.fraction.total_cmp(&b.fraction));
-        let missed = cells.iter().rposition(|cell| cell.alarms.estimate < power);
-        cells.get(missed.map_or(0, |last| last + 1)).map(|cell| cell.fraction)
-    }
-
-    /// Mean alarm rate of the harmless batches of one score and severity, over all contaminations above 0.
-    pub fn false_alarms(&self, score: ScoreKind, severity: Severity) -> Option<f64> {
-        let rates: Vec<f64> = self
-            .cells(score, severity, Kind::Harmless)
-            .filter(|c| c.fraction > 0.0)
-            .map(|c| c.alarms.estimate)
-            .collect();
-        (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
     }
 }
 
@@ -200,21 +176,28 @@ fn severity_summary(
     let accuracies: Vec<f64> = twins.iter().map(|twin| twin.pass.accuracy()).collect();
     let harmful = pool(clean, twins, Kind::Harmful);
     let harmless = pool(clean, twins, Kind::Harmless);
-    let mut scores = Vec::new();
-    for (column, &score) in params.scores.iter().enumerate() {
+    let values = |places: &[Place], column: usize| -> Vec<f32> {
         let value = |&(place, image): &Place| twins[place].pass.scores[column][image];
-        let entries = |places: &[Place], positive| -> Vec<(f32, bool, u32)> {
-            places
-                .iter()
-                .map(|place| (value(place), positive, place.1 as u32))
-                .collect()
-        };
-        let roc = Roc::new([entries(&harmful, true), entries(&harmless, false)].concat());
+        places.iter().map(value).collect()
+    };
+    let rocs: Vec<Roc> = (0..params.scores.len())
+        .map(|column| {
+            let entries = |places: &[Place], positive| -> Vec<(f32, bool, u32)> {
+                let members = places.iter().map(|place| place.1 as u32);
+                let values = values(places, column).into_iter().zip(members);
+                values.map(|(value, member)| (value, positive, member)).collect()
+            };
+            Roc::new([entries(&harmful, true), entries(&harmless, false)].concat())
+        })
+        .collect();
+    let areas = bootstrap(&rocs, clean.correct.len(), params, severity)?;
+    let mut scores = Vec::new();
+    for (column, (&score, auroc)) in params.scores.iter().zip(areas).enumerate() {
         scores.push(ScoreSummary {
             score,
-            harmful: moments(harmful.iter().map(value))?,
-            harmless: moments(harmless.iter().map(value))?,
-            auroc: bootstrap(&roc, clean.correct.len(), params, severity)?,
+            harmful: moments(values(&harmful, column))?,
+            harmless: moments(values(&harmless, column))?,
+            auroc,
         });
     }
     Ok(SeveritySummary {
@@ -225,54 +208,8 @@ fn severity_summary(
     })
 }
 
-/// The area with a percentile interval; clean images are resampled, each with all its corrupted twins, since twins of
-/// one image are not independent.
-fn bootstrap(
-    roc: &Roc,
-    n_images: usize,
-    params: &ProtocolParams,
-    severity: Severity,
-) -> Result<Option<Interval>, ExperimentError> {
-    use rand::RngExt;
-    use rayon::prelude::*;
-
-    let Some(estimate) = roc.area(&vec![1; n_images]) else {
-        return Ok(None);
-    };
-    let areas: Vec<f64> = (0..params.resamples)
-        .into_par_iter()
-        .filter_map(|resample| {
-            let mut rng = stream(
-                params.seed,
-                Purpose::Bootstrap,
-                [u64::from(severity.get()), resample as u64],
-            );
-            let mut weights = vec![0; n_images];
-            for _ in 0..n_images {
-                if let Some(weight) = weights.get_mut(rng.random_range(0..n_images)) {
-                    *weight += 1;
-                }
-            }
-            roc.area(&weights)
-        })
-        .collect();
-    if areas.is_empty() {
-        return Ok(Some(Interval {
-            estimate,
-            low: estimate,
-            high: estimate,
-        }));
-    }
-    let percentile = riptide_stats::summary::percentile;
-    Ok(Some(Interval {
-        estimate,
-        low: percentile(&areas, 2.5)?,
-        high: percentile(&areas, 97.5)?,
-    }))
-}
-
-fn moments(values: impl Iterator<Item = f32>) -> Result<Moments, ExperimentError> {
-    let values: Vec<f64> = values.map(f64::from).collect();
+fn moments(values: impl IntoIterator<Item = f32>) -> Result<Moments, ExperimentError> {
+    let values: Vec<f64> = values.into_iter().map(f64::from).collect();
     if values.is_empty() {
         return Ok(Moments {
             n: 0,
@@ -290,7 +227,7 @@ fn moments(values: impl Iterator<Item = f32>) -> Result<Moments, ExperimentError
 fn cells(batches: &[Batch], params: &ProtocolParams) -> Result<Vec<Cell>, ExperimentError> {
     let mut cells = Vec::new();
     for (column, &score) in params.scores.iter().enumerate() {
-        for cell in batches.chunk_by(|a, b| (a.severity, a.kind, a.fraction) == (b.severity, b.kind, b.fraction)) {
+        for cell in batches.chunk_by(Batch::is_beside) {
             let Some(first) = cell.first() else { continue };
             let p: Vec<f64> = cell
                 .iter()
@@ -315,7 +252,7 @@ fn cells(batches: &[Batch], params: &ProtocolParams) -> Result<Vec<Cell>, Experi
 }
 
 /// Wilson's 95 % interval of a proportion (Wilson 1927).
-fn wilson(successes: usize, n: usize) -> Interval {
+pub(crate) fn wilson(successes: usize, n: usize) -> Interval {
     const Z: f64 = 1.959_963_984_540_054;
     let n = n as f64;
     let estimate = successes as f64 / n;

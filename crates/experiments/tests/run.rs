@@ -8,9 +8,13 @@ use std::sync::OnceLock;
 
 use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
-use riptide_experiments::{ExperimentError, Networks, Observer, Protocol, ProtocolParams, Silent, TestImages, run};
+use riptide_detectors::ScoreKind;
+use riptide_experiments::{
+    ExperimentError, Kind, Networks, Observer, Protocol, ProtocolParams, Silent, Summary, TestImages, run,
+};
 use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
 use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, ResNet, ResNetConfig};
+use riptide_stats::ks::Alternative;
 
 /// A small network that knows a little about the pictures, and an untrained one beside it.
 fn networks() -> Networks {
@@ -44,16 +48,25 @@ fn images() -> TestImages {
 }
 
 fn protocol() -> Protocol {
-    let params = ProtocolParams {
+    params(vec![ScoreKind::Distillation]).check().unwrap()
+}
+
+/// A small run that compares scores.
+fn comparing() -> Protocol {
+    params(ScoreKind::FROM_PROBABILITIES.to_vec()).check().unwrap()
+}
+
+fn params(scores: Vec<ScoreKind>) -> ProtocolParams {
+    ProtocolParams {
         n_ref: 100,
         batch_size: 20,
         batches: 6,
         corruptions: vec![Corruption::GaussianNoise, Corruption::Contrast],
         severities: vec![Severity::ALL[2], Severity::ALL[4]],
         resamples: 50,
+        scores,
         ..Default::default()
-    };
-    params.check().unwrap()
+    }
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -88,10 +101,22 @@ fn any_number_of_threads_gives_the_same_bytes() {
     for threads in [1, 2, 5] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let out = outer.path().join(threads.to_string());
-        pool.install(|| run(&networks(), &images(), &protocol(), &out, &mut Silent).unwrap());
+        pool.install(|| run(&networks(), &images(), &comparing(), &out, &mut Silent).unwrap());
     }
     assert_same(&outer.path().join("1"), &outer.path().join("2"));
     assert_same(&outer.path().join("1"), &outer.path().join("5"));
+    let names = files(&outer.path().join("1"));
+    for name in [
+        "harm.csv",
+        "figures/excess.svg",
+        "figures/excess-surprise.png",
+        "figures/compare-power.png",
+        "figures/compare-alarms.svg",
+        "figures/compare-trade.svg",
+        "figures/compare-auroc.svg",
+    ] {
+        assert!(names.contains_key(name), "{name} is missing");
+    }
 }
 
 /// Stops the run as kill -9 would, as far as its files go, when the third set begins.
@@ -148,13 +173,36 @@ fn a_damaged_pass_is_made_again() {
     assert_same(&whole, &damaged);
 }
 
+/// Every text of a drawing must begin on its paper, turned and moved ones too.
+fn assert_words_on_paper(name: &str, text: &str) {
+    let drawing = roxmltree::Document::parse(text).unwrap();
+    let numbers = |text: &str| -> Vec<f64> { text.split(' ').map(|n| n.parse().unwrap()).collect() };
+    let size = numbers(drawing.root_element().attribute("viewBox").unwrap());
+    let words: Vec<_> = drawing.descendants().filter(|node| node.has_tag_name("text")).collect();
+    assert!(!words.is_empty(), "{name} has no words");
+    for word in words {
+        let at = |axis: &str| word.attribute(axis).unwrap().parse::<f64>().unwrap();
+        let moved = word.ancestors().find_map(|node| {
+            let inner = node.attribute("transform")?.strip_prefix("translate(")?;
+            Some(numbers(inner.trim_end_matches(')')))
+        });
+        let moved = moved.unwrap_or_else(|| vec![0.0, 0.0]);
+        let (x, y) = (at("x") + moved[0], at("y") + moved[1]);
+        assert!(
+            (0.0..=size[2]).contains(&x) && (0.0..=size[3]).contains(&y),
+            "{name}: {word:?}"
+        );
+    }
+}
+
 #[test]
 fn figures_and_report_are_whole() {
     let outer = tempfile::tempdir().unwrap();
-    run(&networks(), &images(), &protocol(), outer.path(), &mut Silent).unwrap();
+    run(&networks(), &images(), &comparing(), outer.path(), &mut Silent).unwrap();
     let all = files(outer.path());
     let figures: Vec<&String> = all.keys().filter(|name| name.starts_with("figures/")).collect();
-    assert!(figures.len() >= 12, "{figures:?}");
+    // Two sheets, five figures for each of five scores, four that compare them, and the map; each twice.
+    assert_eq!(figures.len(), 2 * (2 + 5 * 5 + 4 + 1), "{figures:?}");
     for name in figures {
         if name.ends_with(".png") {
             let picture = image::load_from_memory(&all[name]).unwrap().into_rgba8();
@@ -165,31 +213,138 @@ fn figures_and_report_are_whole() {
             );
             continue;
         }
-        let text = std::str::from_utf8(&all[name]).unwrap();
-        let drawing = roxmltree::Document::parse(text).unwrap();
-        let size: Vec<f64> = drawing
-            .root_element()
-            .attribute("viewBox")
-            .unwrap()
-            .split(' ')
-            .map(|n| n.parse().unwrap())
-            .collect();
-        let words: Vec<_> = drawing.descendants().filter(|node| node.has_tag_name("text")).collect();
-        assert!(!words.is_empty(), "{name} has no words");
-        for word in words {
-            let at = |axis: &str| word.attribute(axis).and_then(|value| value.parse::<f64>().ok());
-            if let (Some(x), Some(y)) = (at("x"), at("y")) {
-                assert!(
-                    (0.0..=size[2]).contains(&x) && (0.0..=size[3]).contains(&y),
-                    "{name}: {word:?}"
-                );
-            }
-        }
+        assert_words_on_paper(name, std::str::from_utf8(&all[name]).unwrap());
     }
     let report = std::str::from_utf8(&all["report.html"]).unwrap();
     assert!(report.len() < 5_000_000);
-    for outside in ["src=\"http", "href=\"http", "url(http", "<link", "<script src"] {
+    for outside in ["src=\"http", "href=\"http", "url(", "<link", "<script src", "@import"] {
         assert!(!report.contains(outside), "{outside}");
+    }
+    // What opens is closed, and every link within the page leads somewhere.
+    for element in ["details", "figure", "table", "svg", "div", "ul", "tbody", "tr", "td"] {
+        let opened = report.matches(&format!("<{element}>")).count() + report.matches(&format!("<{element} ")).count();
+        assert_eq!(opened, report.matches(&format!("</{element}>")).count(), "{element}");
+    }
+    for link in report.split("href=\"#").skip(1) {
+        let id = link.split('"').next().unwrap();
+        assert!(report.contains(&format!("<h2 id=\"{id}\"")), "{id}");
+    }
+    // A panel a severity and a legend entry a score.
+    let compare = report
+        .split("<h2 id=\"compare\"")
+        .nth(1)
+        .unwrap()
+        .split("<h2 ")
+        .next()
+        .unwrap();
+    let figures: Vec<&str> = compare.split("<figure>").skip(1).collect();
+    let counts: Vec<(usize, usize)> = figures
+        .iter()
+        .map(|figure| {
+            let panels = figure.split("class=\"panels\"").nth(1).unwrap().matches("<svg").count();
+            (panels, figure.matches("<li>").count())
+        })
+        .collect();
+    assert_eq!(counts, [(2, 6), (2, 6), (2, 5), (1, 5)]);
+    for panel in report.split("<svg").skip(1) {
+        let panel = panel.split("</svg>").next().unwrap();
+        if panel.contains("<text") {
+            assert_words_on_paper("a panel of the page", &format!("<svg{panel}</svg>"));
+        }
+    }
+}
+
+#[test]
+fn the_page_says_what_the_summary_holds() {
+    let outer = tempfile::tempdir().unwrap();
+    let (summary, _) = run(&networks(), &images(), &comparing(), outer.path(), &mut Silent).unwrap();
+    let page = std::fs::read_to_string(outer.path().join("report.html")).unwrap();
+    let rows = |id: &str, table: usize| -> Vec<Vec<String>> {
+        let section = page
+            .split(&format!("<h2 id=\"{id}\""))
+            .nth(1)
+            .unwrap()
+            .split("<h2 ")
+            .next()
+            .unwrap();
+        let body = section
+            .split("<tbody>")
+            .nth(1 + table)
+            .unwrap()
+            .split("</tbody>")
+            .next()
+            .unwrap();
+        let cell = |text: &str| text.split_once('>').unwrap().1.split('<').next().unwrap().to_owned();
+        body.split("<tr>")
+            .skip(1)
+            .map(|row| row.split("<td").skip(1).map(cell).collect())
+            .collect()
+    };
+    let percent = |rate: f64| format!("{} %", (rate * 1000.0).round() / 10.0);
+    let scores = &summary.protocol.scores;
+    let compared = rows("compare", 0);
+    assert_eq!(compared.len(), scores.len());
+    for (row, &score) in compared.iter().zip(scores) {
+        let rate = |kind, fraction| percent(summary.mean_alarms(score, kind, fraction).unwrap());
+        assert_eq!(row[0], score.name());
+        assert_eq!(
+            row[2..5],
+            [
+                rate(Kind::Harmful, 0.3),
+                rate(Kind::Harmless, 0.3),
+                rate(Kind::Harmless, 0.9)
+            ]
+        );
+    }
+    let map = rows("accuracy", 0);
+    for (row, corruption) in map.iter().zip(&summary.protocol.corruptions) {
+        assert_eq!(row[0], corruption.name().replace('_', " "));
+        let found = summary
+            .accuracies
+            .iter()
+            .filter(|found| found.corruption == *corruption);
+        let expected: Vec<String> = found.map(|found| format!("{:.1}", 100.0 * found.accuracy)).collect();
+        assert_eq!(row[1..], expected);
+    }
+    assert_eq!(rows("harm", 1).len(), summary.harm.len());
+    assert_eq!(summary.harm.len(), summary.sweep.len());
+    // The kept numbers come back whole.
+    let json = std::fs::read(outer.path().join("summary.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Summary>(&json).unwrap(), summary);
+}
+
+#[test]
+fn the_page_speaks_of_the_alternative_that_was_tested() {
+    let outer = tempfile::tempdir().unwrap();
+    let page = |alternative: Alternative| {
+        let params = ProtocolParams {
+            alternative,
+            ..params(vec![ScoreKind::Distillation])
+        };
+        run(
+            &networks(),
+            &images(),
+            &params.check().unwrap(),
+            outer.path(),
+            &mut Silent,
+        )
+        .unwrap();
+        std::fs::read_to_string(outer.path().join("report.html")).unwrap()
+    };
+    let said = [
+        "The test is two-sided, as published",
+        "is one-sided (greater)",
+        "is one-sided (less)",
+    ];
+    let tested = [Alternative::TwoSided, Alternative::Greater, Alternative::Less];
+    for (i, alternative) in tested.into_iter().enumerate() {
+        let page = page(alternative);
+        for (j, sentence) in said.into_iter().enumerate() {
+            assert_eq!(page.contains(sentence), i == j, "{alternative}: {sentence}");
+        }
+        assert!(page.contains(&format!("Kolmogorov-Smirnov test ({alternative}, level 0.05)")));
+        // One score is compared with none.
+        assert!(!page.contains("id=\"compare\""));
     }
 }
 

@@ -27,6 +27,26 @@ impl Axis {
         Self::new(0.0, count * step, ticks)
     }
 
+    /// From tenth to tenth around `low..=high`, within 0 to 1, as a fraction.
+    pub(crate) fn tenths(low: f64, high: f64) -> Self {
+        let low = (low * 10.0 + 1e-9).floor().clamp(0.0, 9.0);
+        let high = (high * 10.0 - 1e-9).ceil().clamp(low + 1.0, 10.0);
+        let step = if high - low > 6.0 { 2 } else { 1 };
+        let ticks = (low as usize..=high as usize).step_by(step);
+        let ticks = ticks.map(|tick| (tick as f64 / 10.0, format!("{:.1}", tick as f64 / 10.0)));
+        Self::new(low / 10.0, high / 10.0, ticks.collect())
+    }
+
+    /// Categories side by side, the first at 0.5.
+    pub(crate) fn categories(names: impl IntoIterator<Item = String>) -> Self {
+        let ticks: Vec<_> = names
+            .into_iter()
+            .enumerate()
+            .map(|(place, name)| (place as f64 + 0.5, name))
+            .collect();
+        Self::new(0.0, (ticks.len() as f64).max(1.0), ticks)
+    }
+
     /// 0 to 1 in fifths, as a fraction.
     pub(crate) fn unit() -> Self {
         let ticks = (0..=5).map(|tick| (f64::from(tick) / 5.0, format!("{:.1}", f64::from(tick) / 5.0)));
@@ -93,82 +113,6 @@ impl Plot {
             svg.text((x, foot + 8.0 + TEXT), label, TEXT, Anchor::Middle, Paint::SOFT);
         }
     }
-
-    /// Tick labels of a second axis along the right side.
-    pub(crate) fn draw_right(&self, svg: &mut Svg, axis: &Axis, paint: Paint) {
-        let right = self.area[0] + self.area[2];
-        for (value, label) in &axis.ticks {
-            let y = self.area[1] + self.area[3] * (1.0 - axis.place(*value));
-            svg.line(&[(right, y), (right + 5.0, y)], paint, 1.0, "");
-            svg.text((right + 9.0, y + 0.35 * TEXT), label, TEXT, Anchor::Start, paint);
-        }
-    }
-}
-
-/// Panels of one size in rows: `columns` of them side by side, places from left to right and top to bottom.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Panels {
-    columns: usize,
-    pub(crate) rows: usize,
-    size: (f64, f64),
-    top: f64,
-}
-
-/// Room around each panel's plot: left, top, right, foot.
-const ROOM: [f64; 4] = [62.0, 40.0, 30.0, 60.0];
-
-impl Panels {
-    /// Room for `count` panels on paper of `width`, below `top`.
-    pub(crate) fn new(count: usize, width: f64, top: f64) -> Self {
-        let columns = count.clamp(1, 3);
-        let rows = count.div_ceil(columns).max(1);
-        let height = if columns == 1 { 380.0 } else { 290.0 };
-        Self {
-            columns,
-            rows,
-            size: (width / columns as f64, height),
-            top,
-        }
-    }
-
-    /// Height of the paper.
-    pub(crate) fn height(&self) -> f64 {
-        self.top + self.rows as f64 * self.size.1 + 4.0
-    }
-
-    /// The plot of one panel, titled and with the names of its axes.
-    pub(crate) fn plot(&self, svg: &mut Svg, place: usize, title: &str, x: (Axis, &str), y: (Axis, &str)) -> Plot {
-        let (column, row) = (place % self.columns, place / self.columns);
-        let (width, height) = self.size;
-        let (left, top) = (column as f64 * width, self.top + row as f64 * height);
-        let [before, above, after, below] = ROOM;
-        let area = [
-            left + before,
-            top + above,
-            width - before - after,
-            height - above - below,
-        ];
-        svg.text(
-            (area[0], area[1] - 14.0),
-            title,
-            super::svg::HEADING,
-            Anchor::Start,
-            Paint::INK,
-        );
-        let plot = Plot { area, x: x.0, y: y.0 };
-        plot.draw(svg);
-        svg.text(
-            (area[0] + area[2] / 2.0, area[1] + area[3] + 46.0),
-            x.1,
-            TEXT,
-            Anchor::Middle,
-            Paint::SOFT,
-        );
-        if column == 0 {
-            svg.upright((left + 16.0, area[1] + area[3] / 2.0), y.1, Paint::SOFT);
-        }
-        plot
-    }
 }
 
 #[cfg(test)]
@@ -200,5 +144,18 @@ mod tests {
         };
         assert_eq!(plot.at(2.0, -1.0), (110.0, 70.0));
         assert_eq!(plot.at(0.5, 0.5), (60.0, 45.0));
+    }
+
+    #[test]
+    fn tenths_hold_what_they_are_given() {
+        let labels = |axis: &Axis| axis.ticks.iter().map(|tick| tick.1.clone()).collect::<Vec<_>>();
+        assert_eq!(labels(&Axis::tenths(0.68, 0.96)), ["0.6", "0.7", "0.8", "0.9", "1.0"]);
+        assert_eq!(
+            labels(&Axis::tenths(0.0, 1.0)),
+            ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+        );
+        assert_eq!(labels(&Axis::tenths(0.5, 0.5)), ["0.5", "0.6"]);
+        let axis = Axis::categories(["a".to_owned(), "b".to_owned()]);
+        assert_eq!((axis.place(0.5), axis.place(1.5)), (0.25, 0.75));
     }
 }

@@ -19,6 +19,10 @@ const STOPS: [[u8; 3]; 10] = [
     [254, 232, 56],
 ];
 
+/// Colours of a text on a tile, dark or light whatever the page.
+const DARK: &str = "#10161c";
+const LIGHT: &str = "#ffffff";
+
 /// The colour of `value`, 0 to 1.
 fn colour(value: f64) -> [u8; 3] {
     let place = value.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
@@ -28,12 +32,41 @@ fn colour(value: f64) -> [u8; 3] {
     std::array::from_fn(|c| (f64::from(from[c]) * (1.0 - part) + f64::from(to[c]) * part).round() as u8)
 }
 
-/// A tile with its value in it; `value` is placed between `low` and `high`.
-fn tile(svg: &mut Svg, area: [f64; 4], value: f64, (low, high): (f64, f64)) {
-    let place = (value - low) / (high - low);
-    svg.tile(area, colour(place));
+/// The accuracies that the map's ends stand for, 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range {
+    low: f64,
+    high: f64,
+}
+
+impl Range {
+    /// From the worst to the best accuracy of a run, outwards to tenths.
+    pub(crate) fn new(summary: &Summary) -> Self {
+        let values = || summary.accuracies.iter().map(|found| found.accuracy);
+        let low = values().fold(summary.accuracy, f64::min);
+        let high = values().fold(summary.accuracy, f64::max);
+        let low = ((low * 10.0).floor() / 10.0).clamp(0.0, 0.9);
+        let high = ((high * 10.0).ceil() / 10.0).max(low + 0.1);
+        Self { low, high }
+    }
+
+    fn place(self, value: f64) -> f64 {
+        (value - self.low) / (self.high - self.low)
+    }
+
+    /// The colour of `value`, as a style sheet writes it, and that of a text on it.
+    pub(crate) fn style(self, value: f64) -> (String, &'static str) {
+        let [r, g, b] = colour(self.place(value));
+        let text = if self.place(value) > 0.5 { DARK } else { LIGHT };
+        (format!("#{r:02x}{g:02x}{b:02x}"), text)
+    }
+}
+
+/// A tile with its value in it.
+fn tile(svg: &mut Svg, area: [f64; 4], value: f64, range: Range) {
+    svg.tile(area, colour(range.place(value)));
     let middle = (area[0] + area[2] / 2.0, area[1] + area[3] / 2.0 + 0.35 * TEXT);
-    svg.text_on_tile(middle, &format!("{:.1}", 100.0 * value), place > 0.5);
+    svg.text_on_tile(middle, &format!("{:.1}", 100.0 * value), range.style(value).1);
 }
 
 /// The map, with the clean accuracy above it and the mean of each severity below it.
@@ -47,15 +80,7 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
         .iter()
         .map(|name| text_width(name, TEXT))
         .fold(text_width("mean of the severity", TEXT), f64::max);
-    let values = summary.accuracies.iter().map(|found| found.accuracy);
-    let low = values.fold(summary.accuracy, f64::min);
-    let high = summary
-        .accuracies
-        .iter()
-        .map(|found| found.accuracy)
-        .fold(summary.accuracy, f64::max);
-    let low = ((low * 10.0).floor() / 10.0).max(0.0);
-    let range = (low, ((high * 10.0).ceil() / 10.0).clamp(low + 0.1, low + 1.0));
+    let range = Range::new(summary);
 
     let (left, columns) = (16.0 + label + 12.0, params.severities.len());
     let map = columns as f64 * CELL.0;
@@ -64,7 +89,7 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
     let top = clean_top + CELL.1 + 36.0;
     let foot = top + names.len() as f64 * CELL.1;
     let mut svg = Svg::new(width, foot + CELL.1 + 26.0, title);
-    head(&mut svg, width, title, &[]);
+    head(&mut svg, title, &[]);
 
     let name = |svg: &mut Svg, top: f64, name: &str| {
         let place = (left - 12.0, top + CELL.1 / 2.0 + 0.35 * TEXT);
@@ -123,7 +148,11 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
         };
         svg.tile([x, y, 16.0, tall], colour((step as f64 + 0.5) / BAR as f64));
     }
-    for (place, value) in [(1.0, range.1), (0.5, (range.0 + range.1) / 2.0), (0.0, range.0)] {
+    for (place, value) in [
+        (1.0, range.high),
+        (0.5, (range.low + range.high) / 2.0),
+        (0.0, range.low),
+    ] {
         let y = top + tall * (1.0 - place);
         svg.line(&[(x + 16.0, y), (x + 21.0, y)], Paint::SOFT, 1.0, "");
         let text = format!("{} %", (1000.0 * value).round() / 10.0);
@@ -132,8 +161,11 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
     Figure {
         name: "accuracy".to_owned(),
         part: Part::Accuracy,
+        title: title.to_owned(),
         caption: "Percentage of images that the classifier gets right, by corruption and severity.".to_owned(),
-        svg: svg.finish(),
+        sheet: svg.file(),
+        keys: Vec::new(),
+        panels: Vec::new(),
     }
 }
 

@@ -1,67 +1,90 @@
 //! Titles and legends.
 
-use super::svg::{Anchor, HEADING, Paint, Svg, TEXT, text_width};
+use serde::Serialize;
+
+use super::svg::{Anchor, HEADING, Paint, Shape, Svg, TEXT, text_width};
 
 /// How an entry of a legend looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mark {
     /// A line with this dash pattern, and what sits on it.
-    Line(&'static str, Point),
+    Line(&'static str, Option<Shape>),
+    /// A point without a line.
+    Point(Shape),
     /// A filled square.
     Swatch,
     /// An outline of this width.
     Outline(f64),
 }
 
-/// What sits on a line's points.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Point {
-    None,
-    Dot,
-    Hollow,
+/// An entry of a legend.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    mark: Mark,
+    paint: Paint,
+    label: String,
+}
+
+/// An entry of a legend as the page shows it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Key {
+    pub(crate) drawing: String,
+    pub(crate) label: String,
+}
+
+/// Width of an entry's sample.
+const SAMPLE: f64 = 30.0;
+
+impl Entry {
+    pub(crate) fn new(mark: Mark, paint: Paint, label: impl Into<String>) -> Self {
+        let label = label.into();
+        Self { mark, paint, label }
+    }
+
+    fn draw(&self, svg: &mut Svg, (x, y): (f64, f64)) {
+        let (middle, paint) = ((x + SAMPLE / 2.0, y), self.paint);
+        match self.mark {
+            Mark::Line(dashes, point) => {
+                svg.line(&[(x, y), (x + SAMPLE, y)], paint, 2.0, dashes);
+                if let Some(shape) = point {
+                    svg.mark(middle, shape, 3.5, paint);
+                }
+            }
+            Mark::Point(shape) => svg.mark(middle, shape, 4.5, paint),
+            Mark::Swatch => svg.rect([x + 8.0, y - 7.0, 14.0, 14.0], paint, 0.85),
+            Mark::Outline(width) => svg.frame([x + 8.0, y - 6.0, 13.0, 13.0], paint, width, ""),
+        }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        let mut svg = Svg::new(SAMPLE, 18.0, &self.label);
+        self.draw(&mut svg, (0.0, 9.0));
+        Key {
+            drawing: svg.inline(),
+            label: self.label.clone(),
+        }
+    }
 }
 
 /// Draws the title and, below it, the legend in as many rows as it needs; gives the height that both take.
-pub(crate) fn head(svg: &mut Svg, width: f64, title: &str, entries: &[(Mark, Paint, &str)]) -> f64 {
+pub(crate) fn head(svg: &mut Svg, title: &str, entries: &[Entry]) -> f64 {
     const MARGIN: f64 = 16.0;
-    const SAMPLE: f64 = 30.0;
-    svg.text(
-        (MARGIN, 16.0 + HEADING * 0.7),
-        title,
-        HEADING + 1.0,
-        Anchor::Start,
-        Paint::INK,
-    );
+    let width = svg.size().0;
+    let (title_size, title_y) = (HEADING + 1.0, 16.0 + HEADING * 0.7);
+    svg.text((MARGIN, title_y), title, title_size, Anchor::Start, Paint::INK);
     if entries.is_empty() {
         return 44.0;
     }
     let (mut x, mut y) = (MARGIN, 54.0);
-    for &(mark, paint, label) in entries {
-        let wide = SAMPLE + 8.0 + text_width(label, TEXT) + 16.0;
+    for entry in entries {
+        let wide = SAMPLE + 8.0 + text_width(&entry.label, TEXT) + 16.0;
         if x > MARGIN && x + wide > width {
             x = MARGIN;
             y += 24.0;
         }
-        let middle = (x + SAMPLE / 2.0, y);
-        match mark {
-            Mark::Line(dashes, point) => {
-                svg.line(&[(x, y), (x + SAMPLE, y)], paint, 2.0, dashes);
-                match point {
-                    Point::None => {}
-                    Point::Dot => svg.dot(middle, 3.5, paint),
-                    Point::Hollow => svg.hollow(middle, 3.0, paint),
-                }
-            }
-            Mark::Swatch => svg.rect([x + 8.0, y - 7.0, 14.0, 14.0], paint, 0.85),
-            Mark::Outline(width) => svg.frame([x + 8.0, y - 7.0, 14.0, 14.0], paint, width, ""),
-        }
-        svg.text(
-            (x + SAMPLE + 8.0, y + 0.35 * TEXT),
-            label,
-            TEXT,
-            Anchor::Start,
-            Paint::INK,
-        );
+        entry.draw(svg, (x, y));
+        let place = (x + SAMPLE + 8.0, y + 0.35 * TEXT);
+        svg.text(place, &entry.label, TEXT, Anchor::Start, Paint::INK);
         x += wide;
     }
     y + 18.0

@@ -1,10 +1,14 @@
 //! Figures of a run, each as SVG and PNG: drawn from numbers alone, so that the same run gives the same bytes.
 
 mod axes;
-mod harm;
+mod chart;
+mod compare;
+mod examples;
+mod excess;
 mod heat;
 mod legend;
 mod raster;
+mod scores;
 mod sheet;
 mod svg;
 mod sweep;
@@ -12,6 +16,7 @@ mod sweep;
 use std::path::Path;
 
 use rayon::prelude::*;
+use riptide_detectors::ScoreKind;
 
 use crate::ExperimentError;
 use crate::files::write_atomically;
@@ -19,10 +24,13 @@ use crate::harmfulness::{CorruptedPass, Pass};
 use crate::subject::TestImages;
 use crate::summary::Summary;
 
-pub(crate) use sheet::{Strip, strips};
-pub(crate) use svg::CSS;
+pub(crate) use compare::judged_at;
+pub(crate) use examples::{Contact, Strip, spaced, strips};
+pub(crate) use heat::Range;
+pub(crate) use legend::Key;
+pub(crate) use svg::css;
 
-/// Width of the paper, in user units; a PNG has twice as many pixels.
+/// Width of a contact sheet, in user units; a PNG has twice as many pixels.
 const WIDTH: f64 = 960.0;
 
 /// The part of the report that a figure belongs to.
@@ -31,17 +39,25 @@ pub(crate) enum Part {
     Images,
     Scores,
     Sweep,
+    Compare,
+    Excess,
     Accuracy,
 }
 
-/// One finished drawing.
+/// One finished drawing: a sheet for a file, and what a page of any width shows in its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
     /// File name without its ending.
     pub(crate) name: String,
     pub(crate) part: Part,
+    pub(crate) title: String,
     pub(crate) caption: String,
-    pub(crate) svg: String,
+    /// The SVG of the file.
+    pub(crate) sheet: String,
+    /// The legend of the page's panels.
+    pub(crate) keys: Vec<Key>,
+    /// SVG elements for the page; none where the page has a table or pictures instead.
+    pub(crate) panels: Vec<String>,
 }
 
 /// What a run knows when it draws.
@@ -53,26 +69,34 @@ pub(crate) struct Findings<'a> {
     pub(crate) corrupted: &'a [CorruptedPass],
 }
 
-/// Draws every figure; those of the second and later scores end in the score's name.
-pub(crate) fn draw(found: &Findings<'_>) -> Result<Vec<Figure>, ExperimentError> {
+/// Figures that are drawn for each score.
+const OF_SCORE: [fn(&Findings<'_>, usize, ScoreKind) -> Figure; 5] = [
+    |found, column, score| scores::bars(found.summary, column, score),
+    scores::histograms,
+    |found, _, score| sweep::p_values(found.summary, score),
+    |found, _, score| sweep::power(found.summary, score),
+    |found, _, score| excess::excess(found.summary, score),
+];
+
+/// Draws every figure: the sheets, the figures of each score, the comparison of several, and the accuracies. The names of the
+/// second and later scores' figures end in the score's name.
+pub(crate) fn draw(found: &Findings<'_>, contact: &Contact) -> Vec<Figure> {
     let summary = found.summary;
-    let mut figures = sheet::sheets(found)?;
+    let mut figures = sheet::sheets(found, contact);
     for (column, &score) in summary.protocol.scores.iter().enumerate() {
-        let mut of_score = vec![
-            harm::bars(summary, column, score),
-            harm::histograms(found, column, score),
-            sweep::p_values(summary, score),
-            sweep::power(summary, score),
-        ];
-        if column > 0 {
-            for figure in &mut of_score {
+        for draw in OF_SCORE {
+            let mut figure = draw(found, column, score);
+            if column > 0 {
                 figure.name = format!("{}-{score}", figure.name);
             }
+            figures.push(figure);
         }
-        figures.append(&mut of_score);
+    }
+    if summary.protocol.scores.len() > 1 {
+        figures.extend(compare::figures(summary));
     }
     figures.push(heat::accuracy(summary));
-    Ok(figures)
+    figures
 }
 
 /// Writes each figure as `figures/NAME.svg` and `figures/NAME.png`.
@@ -80,11 +104,11 @@ pub(crate) fn write(out: &Path, figures: &[Figure]) -> Result<(), ExperimentErro
     let folder = out.join("figures");
     let canvas = raster::Canvas::new();
     figures.par_iter().try_for_each(|figure| {
-        let png = canvas.png(&figure.svg).map_err(|reason| ExperimentError::Figure {
+        let png = canvas.png(&figure.sheet).map_err(|reason| ExperimentError::Figure {
             figure: figure.name.clone(),
             reason,
         })?;
-        write_atomically(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
+        write_atomically(&folder.join(format!("{}.svg", figure.name)), figure.sheet.as_bytes())?;
         write_atomically(&folder.join(format!("{}.png", figure.name)), &png)
     })
 }

@@ -2,12 +2,13 @@
 
 use riptide_detectors::ScoreKind;
 
-use super::axes::{Axis, Panels};
-use super::legend::{Mark, Point, head};
-use super::svg::{Paint, Svg};
-use super::{Figure, Part, WIDTH};
+use super::axes::{Axis, Plot};
+use super::chart::Chart;
+use super::legend::{Entry, Mark};
+use super::svg::{Paint, Shape, Svg};
+use super::{Figure, Part};
 use crate::harmfulness::Kind;
-use crate::summary::{Cell, Summary};
+use crate::summary::{Cell, Interval, Summary};
 
 pub(crate) fn paint(kind: Kind) -> Paint {
     match kind {
@@ -16,140 +17,126 @@ pub(crate) fn paint(kind: Kind) -> Paint {
     }
 }
 
-fn sorted(summary: &Summary, score: ScoreKind, severity: riptide_corruptions::Severity, kind: Kind) -> Vec<&Cell> {
-    let mut cells: Vec<&Cell> = summary.cells(score, severity, kind).collect();
-    cells.sort_by(|a, b| a.fraction.total_cmp(&b.fraction));
-    cells
+/// The level of the test, across the plot.
+pub(crate) fn draw_level(svg: &mut Svg, plot: &Plot, p_val: f64) {
+    svg.line(&[plot.at(0.0, p_val), plot.at(1.0, p_val)], Paint::INK, 1.5, LEVEL);
+}
+
+pub(crate) fn level_entry(p_val: f64) -> Entry {
+    Entry::new(Mark::Line(LEVEL, None), Paint::INK, format!("level {p_val}"))
+}
+
+/// Dashes of the level of the test.
+const LEVEL: &str = "2 3";
+/// Dashes of largest values.
+const MAX: &str = "5 4";
+/// The mark of each kind, besides its colour.
+pub(crate) const fn shape(kind: Kind) -> Shape {
+    match kind {
+        Kind::Harmful => Shape::Dot,
+        Kind::Harmless => Shape::Square,
+    }
 }
 
 /// Mean and largest p-value by contamination, with the level of the test.
 pub(crate) fn p_values(summary: &Summary, score: ScoreKind) -> Figure {
-    const MAX: &str = "5 4";
     let params = &summary.protocol;
-    let title = format!("p-values by percentage of corrupted images ({score})");
-    let level = format!("level {}", params.p_val);
-    let entries = [
-        (Mark::Line("", Point::Dot), Paint::HARMFUL, "harmful, mean"),
-        (Mark::Line(MAX, Point::Hollow), Paint::HARMFUL, "harmful, largest"),
-        (Mark::Line("", Point::Dot), Paint::HARMLESS, "harmless, mean"),
-        (Mark::Line(MAX, Point::Hollow), Paint::HARMLESS, "harmless, largest"),
-        (Mark::Line("2 3", Point::None), Paint::INK, level.as_str()),
+    let legend = vec![
+        Entry::new(
+            Mark::Line("", Some(shape(Kind::Harmful))),
+            Paint::HARMFUL,
+            "harmful, mean",
+        ),
+        Entry::new(Mark::Line(MAX, Some(Shape::Hollow)), Paint::HARMFUL, "harmful, largest"),
+        Entry::new(
+            Mark::Line("", Some(shape(Kind::Harmless))),
+            Paint::HARMLESS,
+            "harmless, mean",
+        ),
+        Entry::new(
+            Mark::Line(MAX, Some(Shape::Hollow)),
+            Paint::HARMLESS,
+            "harmless, largest",
+        ),
+        level_entry(params.p_val),
     ];
-    let svg = panels(
-        summary,
-        &title,
-        &entries,
-        "p-value",
-        Axis::unit,
-        |svg, plot, severity| {
-            let y = params.p_val;
-            svg.line(&[plot.at(0.0, y), plot.at(1.0, y)], Paint::INK, 1.5, "2 3");
+    let title = format!("p-values by percentage of corrupted images ({score})");
+    let mut chart = Chart::new("p-values", Part::Sweep, title, legend, params.severities.len());
+    for &severity in &params.severities {
+        let axes = (
+            (Axis::percent(), "corrupted images in a batch"),
+            (Axis::unit(), "p-value"),
+        );
+        chart.panel(&format!("severity {severity}"), axes.0, axes.1, |svg, plot| {
+            draw_level(svg, plot, params.p_val);
             for kind in [Kind::Harmless, Kind::Harmful] {
-                let cells = sorted(summary, score, severity, kind);
                 let of = |value: fn(&Cell) -> f64| -> Vec<(f64, f64)> {
-                    cells.iter().map(|cell| plot.at(cell.fraction, value(cell))).collect()
+                    let cells = summary.cells(score, severity, kind);
+                    cells.map(|cell| plot.at(cell.fraction, value(cell))).collect()
                 };
                 let (mean, max) = (of(|cell| cell.mean), of(|cell| cell.max));
                 svg.line(&max, paint(kind), 1.5, MAX);
                 for &point in &max {
-                    svg.hollow(point, 2.8, paint(kind));
+                    svg.mark(point, Shape::Hollow, 2.8, paint(kind));
                 }
                 svg.line(&mean, paint(kind), 2.2, "");
                 for &point in &mean {
-                    svg.dot(point, 3.5, paint(kind));
+                    svg.mark(point, shape(kind), 3.5, paint(kind));
                 }
             }
-        },
-    );
-    Figure {
-        name: "p-values".to_owned(),
-        part: Part::Sweep,
-        caption: format!(
-            "Mean and largest p-value of {} batches at each percentage, score {score}. A detector of harmful drift goes \
-             below the level for harmful images and stays above it for harmless ones.",
-            params.batches
-        ),
-        svg,
+        });
     }
+    chart.figure(format!(
+        "Mean and largest p-value of {} batches at each percentage, score {score}, {} test. A detector of harmful drift \
+         goes below the level for harmful images and stays above it for harmless ones.",
+        params.batches, params.alternative
+    ))
 }
 
 /// Alarm rates by contamination, with their intervals.
 pub(crate) fn power(summary: &Summary, score: ScoreKind) -> Figure {
     let params = &summary.protocol;
+    let entry = |kind: Kind| {
+        let label = format!("{}, with 95 % interval", kind.name());
+        Entry::new(Mark::Line("", Some(shape(kind))), paint(kind), label)
+    };
+    let legend = vec![entry(Kind::Harmful), entry(Kind::Harmless), level_entry(params.p_val)];
     let title = format!("Batches that alarm by percentage of corrupted images ({score})");
-    let level = format!("level {}", params.p_val);
-    let entries = [
-        (
-            Mark::Line("", Point::Dot),
-            Paint::HARMFUL,
-            "harmful, with 95 % interval",
-        ),
-        (
-            Mark::Line("", Point::Hollow),
-            Paint::HARMLESS,
-            "harmless, with 95 % interval",
-        ),
-        (Mark::Line("2 3", Point::None), Paint::INK, level.as_str()),
-    ];
-    let svg = panels(
-        summary,
-        &title,
-        &entries,
-        "batches that alarm",
-        Axis::percent,
-        |svg, plot, severity| {
-            let y = params.p_val;
-            svg.line(&[plot.at(0.0, y), plot.at(1.0, y)], Paint::INK, 1.5, "2 3");
+    let mut chart = Chart::new("power", Part::Sweep, title, legend, params.severities.len());
+    for &severity in &params.severities {
+        let axes = (
+            (Axis::percent(), "corrupted images in a batch"),
+            (Axis::percent(), "batches that alarm"),
+        );
+        chart.panel(&format!("severity {severity}"), axes.0, axes.1, |svg, plot| {
+            draw_level(svg, plot, params.p_val);
             for kind in [Kind::Harmless, Kind::Harmful] {
-                let cells = sorted(summary, score, severity, kind);
-                let upper = cells.iter().map(|cell| plot.at(cell.fraction, cell.alarms.high));
-                let lower = cells.iter().rev().map(|cell| plot.at(cell.fraction, cell.alarms.low));
-                svg.area(&upper.chain(lower).collect::<Vec<_>>(), paint(kind), 0.2);
-                let line: Vec<_> = cells
-                    .iter()
-                    .map(|cell| plot.at(cell.fraction, cell.alarms.estimate))
-                    .collect();
-                svg.line(&line, paint(kind), 2.2, "");
-                for &point in &line {
-                    match kind {
-                        Kind::Harmful => svg.dot(point, 3.5, paint(kind)),
-                        Kind::Harmless => svg.hollow(point, 3.0, paint(kind)),
-                    }
-                }
+                let alarms = summary
+                    .cells(score, severity, kind)
+                    .map(|cell| (cell.fraction, cell.alarms));
+                band(svg, plot, &alarms.collect::<Vec<_>>(), (paint(kind), shape(kind), 0.2));
             }
-        },
-    );
-    Figure {
-        name: "power".to_owned(),
-        part: Part::Sweep,
-        caption: format!(
-            "Fraction of {} batches whose p-value is below the level, score {score}, with Wilson's 95 % interval: the \
-             power against harmful drift, and how often harmless drift is taken for it.",
-            params.batches
-        ),
-        svg,
+        });
     }
+    chart.figure(format!(
+        "Fraction of {} batches whose p-value is below the level, score {score}, {} test, with Wilson's 95 % interval: \
+         the power against harmful drift, and how often harmless drift is taken for it.",
+        params.batches, params.alternative
+    ))
 }
 
-/// A panel a severity, contamination along the foot.
-fn panels(
-    summary: &Summary,
-    title: &str,
-    entries: &[(Mark, Paint, &str)],
-    y: &str,
-    axis: fn() -> Axis,
-    mut fill: impl FnMut(&mut Svg, &super::axes::Plot, riptide_corruptions::Severity),
-) -> String {
-    let severities = &summary.protocol.severities;
-    // The head's height is needed for the paper's; it depends on the entries alone.
-    let top = head(&mut Svg::new(WIDTH, 0.0, title), WIDTH, title, entries);
-    let layout = Panels::new(severities.len(), WIDTH, top);
-    let mut svg = Svg::new(WIDTH, layout.height(), title);
-    head(&mut svg, WIDTH, title, entries);
-    for (place, &severity) in severities.iter().enumerate() {
-        let x = (Axis::percent(), "corrupted images in a batch");
-        let plot = layout.plot(&mut svg, place, &format!("severity {severity}"), x, (axis(), y));
-        fill(&mut svg, &plot, severity);
+/// A line of estimates over the band of their intervals, which has the given opacity.
+pub(crate) fn band(svg: &mut Svg, plot: &Plot, values: &[(f64, Interval)], look: (Paint, Shape, f64)) {
+    let (paint, shape, opacity) = look;
+    let upper = values.iter().map(|&(x, interval)| plot.at(x, interval.high));
+    let lower = values.iter().rev().map(|&(x, interval)| plot.at(x, interval.low));
+    svg.area(&upper.chain(lower).collect::<Vec<_>>(), paint, opacity);
+    let line: Vec<_> = values
+        .iter()
+        .map(|&(x, interval)| plot.at(x, interval.estimate))
+        .collect();
+    svg.line(&line, paint, 2.0, "");
+    for &point in &line {
+        svg.mark(point, shape, 3.5, paint);
     }
-    svg.finish()
 }

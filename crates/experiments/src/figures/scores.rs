@@ -3,28 +3,25 @@
 use riptide_detectors::ScoreKind;
 use riptide_stats::summary::percentile;
 
-use super::axes::{Axis, Panels, Plot};
-use super::legend::{Mark, Point, head};
-use super::svg::{Anchor, Paint, Svg, TEXT};
+use super::axes::{Axis, Plot};
+use super::chart::Chart;
+use super::legend::{Entry, Mark};
+use super::svg::{Anchor, Paint, Shape, Svg, TEXT};
 use super::sweep::paint;
-use super::{Figure, Findings, Part, WIDTH};
+use super::{Figure, Findings, Part};
 use crate::harmfulness::{CorruptedPass, Kind, pool};
 use crate::summary::{Moments, Summary};
 
-/// Mean scores by severity with their deviation, and the accuracy on a second axis.
+/// Mean scores by severity with their deviation, and the accuracy beside them.
 pub(crate) fn bars(summary: &Summary, column: usize, score: ScoreKind) -> Figure {
-    let title = format!("Scores and accuracy by severity ({score})");
-    let entries = [
-        (Mark::Swatch, Paint::CLEAN, "score, clean images"),
-        (Mark::Swatch, Paint::HARMLESS, "score, harmless images"),
-        (Mark::Swatch, Paint::HARMFUL, "score, harmful images"),
-        (Mark::Line("", Point::Dot), Paint::ACCURACY, "accuracy (right axis)"),
+    let legend = vec![
+        Entry::new(Mark::Swatch, Paint::CLEAN, "score, clean"),
+        Entry::new(Mark::Swatch, Paint::HARMLESS, "score, harmless"),
+        Entry::new(Mark::Swatch, Paint::HARMFUL, "score, harmful"),
+        Entry::new(Mark::Line("", Some(Shape::Dot)), Paint::ACCURACY, "accuracy"),
     ];
-    let top = head(&mut Svg::new(WIDTH, 0.0, &title), WIDTH, &title, &entries);
-    let tall = 330.0;
-    let mut svg = Svg::new(WIDTH, top + 18.0 + tall + 62.0, &title);
-    head(&mut svg, WIDTH, &title, &entries);
-
+    let title = format!("Scores and accuracy by severity ({score})");
+    let mut chart = Chart::new("scores", Part::Scores, title, legend, 2);
     let found: Vec<_> = summary
         .severities
         .iter()
@@ -37,73 +34,43 @@ pub(crate) fn bars(summary: &Summary, column: usize, score: ScoreKind) -> Figure
         .flat_map(|(_, scores)| [reach(&scores.harmful), reach(&scores.harmless)])
         .chain(clean.map(reach))
         .fold(0.0, f64::max);
-    let groups = found.len() + 1;
-    let plot = Plot {
-        area: [78.0, top + 18.0, WIDTH - 78.0 - 84.0, tall],
-        x: Axis::new(0.0, groups as f64, Vec::new()),
-        y: Axis::from_zero(high),
+    let groups = || {
+        let severities = found.iter().map(|(severity, _)| severity.severity.to_string());
+        Axis::categories(std::iter::once("clean".to_owned()).chain(severities))
     };
-    plot.draw(&mut svg);
-    let right = Axis::percent();
-    plot.draw_right(&mut svg, &right, Paint::ACCURACY);
-    let middle = plot.area[1] + tall / 2.0;
-    svg.upright((18.0, middle), &format!("score ({score})"), Paint::SOFT);
-    svg.upright((WIDTH - 10.0, middle), "accuracy", Paint::ACCURACY);
-
-    let label = |svg: &mut Svg, group: usize, text: &str| {
-        let place = (plot.x(group as f64 + 0.5), plot.area[1] + tall + 8.0 + TEXT);
-        svg.text(place, text, TEXT, Anchor::Middle, Paint::SOFT);
-    };
-    let wide = (plot.area[2] / groups as f64 * 0.28).min(64.0);
-    label(&mut svg, 0, "clean");
-    if let Some(clean) = clean {
-        bar(&mut svg, &plot, plot.x(0.5) - wide / 2.0, wide, clean, Paint::CLEAN);
-    }
-    for (group, (severity, scores)) in found.iter().enumerate() {
-        label(&mut svg, group + 1, &severity.severity.to_string());
-        let middle = plot.x(group as f64 + 1.5);
-        bar(
-            &mut svg,
-            &plot,
-            middle - wide - 1.0,
-            wide,
-            &scores.harmless,
-            Paint::HARMLESS,
-        );
-        bar(&mut svg, &plot, middle + 1.0, wide, &scores.harmful, Paint::HARMFUL);
-    }
-    svg.text(
-        (plot.x(groups as f64 / 2.0), plot.area[1] + tall + 48.0),
-        "severity",
-        TEXT,
-        Anchor::Middle,
-        Paint::SOFT,
-    );
-
-    let at = |value: f64| plot.area[1] + tall * (1.0 - value.clamp(0.0, 1.0));
-    let mut line = vec![(plot.x(0.5), at(summary.accuracy))];
-    for (group, (severity, _)) in found.iter().enumerate() {
-        let x = plot.x(group as f64 + 1.5);
-        let (low, high) = (
-            at(severity.accuracy - severity.accuracy_std),
-            at(severity.accuracy + severity.accuracy_std),
-        );
-        whisker(&mut svg, x, low, high, Paint::ACCURACY);
-        line.push((x, at(severity.accuracy)));
-    }
-    svg.line(&line, Paint::ACCURACY, 2.2, "");
-    for point in line {
-        svg.dot(point, 4.5, Paint::ACCURACY);
-    }
-    Figure {
-        name: "scores".to_owned(),
-        part: Part::Scores,
-        caption: format!(
-            "Mean score ({score}) of clean, harmless and harmful images with one standard deviation either way, cut at \
-             0, and the classifier's accuracy with its standard deviation over the corruptions."
-        ),
-        svg: svg.finish(),
-    }
+    let axes = ((groups(), "severity"), (Axis::from_zero(high), "mean score"));
+    chart.panel("mean score", axes.0, axes.1, |svg, plot| {
+        let wide = (plot.area[2] / (found.len() + 1) as f64 * 0.34).min(40.0);
+        if let Some(clean) = clean {
+            bar(svg, plot, plot.x(0.5) - wide / 2.0, wide, clean, Paint::CLEAN);
+        }
+        for (group, (_, scores)) in found.iter().enumerate() {
+            let middle = plot.x(group as f64 + 1.5);
+            bar(svg, plot, middle - wide - 1.0, wide, &scores.harmless, Paint::HARMLESS);
+            bar(svg, plot, middle + 1.0, wide, &scores.harmful, Paint::HARMFUL);
+        }
+    });
+    let axes = ((groups(), "severity"), (Axis::percent(), "accuracy"));
+    chart.panel("accuracy of the classifier", axes.0, axes.1, |svg, plot| {
+        let mut line = vec![plot.at(0.5, summary.accuracy)];
+        for (group, (severity, _)) in found.iter().enumerate() {
+            let x = group as f64 + 1.5;
+            let (low, high) = (
+                plot.y(severity.accuracy - severity.accuracy_std),
+                plot.y(severity.accuracy + severity.accuracy_std),
+            );
+            svg.whisker(plot.x(x), (low, high), 5.0, Paint::ACCURACY);
+            line.push(plot.at(x, severity.accuracy));
+        }
+        svg.line(&line, Paint::ACCURACY, 2.2, "");
+        for point in line {
+            svg.mark(point, Shape::Dot, 4.5, Paint::ACCURACY);
+        }
+    });
+    chart.figure(format!(
+        "Mean score ({score}) of clean, harmless and harmful images with one standard deviation either way, cut at 0, and \
+         the classifier's accuracy with its standard deviation over the corruptions."
+    ))
 }
 
 fn bar(svg: &mut Svg, plot: &Plot, left: f64, wide: f64, moments: &Moments, paint: Paint) {
@@ -114,20 +81,8 @@ fn bar(svg: &mut Svg, plot: &Plot, left: f64, wide: f64, moments: &Moments, pain
     };
     let (top, foot) = (plot.y(mean), plot.y(0.0));
     svg.rect([left, top, wide, foot - top], paint, 0.85);
-    whisker(
-        svg,
-        left + wide / 2.0,
-        plot.y(mean - std),
-        plot.y(mean + std),
-        Paint::INK,
-    );
-}
-
-fn whisker(svg: &mut Svg, x: f64, low: f64, high: f64, paint: Paint) {
-    svg.line(&[(x, low), (x, high)], paint, 1.4, "");
-    for y in [low, high] {
-        svg.line(&[(x - 5.0, y), (x + 5.0, y)], paint, 1.4, "");
-    }
+    let ends = (plot.y(mean - std), plot.y(mean + std));
+    svg.whisker(left + wide / 2.0, ends, wide.min(10.0) / 2.0 - 1.0, Paint::INK);
 }
 
 /// Where a score falls among the bins.
@@ -200,12 +155,6 @@ impl Scale {
 /// Histograms of the scores of clean, harmless and harmful images, a panel a severity.
 pub(crate) fn histograms(found: &Findings<'_>, column: usize, score: ScoreKind) -> Figure {
     let summary = found.summary;
-    let title = format!("Distribution of the scores ({score})");
-    let entries = [
-        (Mark::Line("5 4", Point::None), Paint::CLEAN, "clean images"),
-        (Mark::Swatch, Paint::HARMLESS, "harmless images"),
-        (Mark::Swatch, Paint::HARMFUL, "harmful images"),
-    ];
     let values = |scores: Option<&Vec<f32>>| -> Vec<f64> {
         scores.into_iter().flatten().map(|&score| f64::from(score)).collect()
     };
@@ -249,30 +198,29 @@ pub(crate) fn histograms(found: &Findings<'_>, column: usize, score: ScoreKind) 
         .copied()
         .fold(0.0, f64::max);
 
-    let top = head(&mut Svg::new(WIDTH, 0.0, &title), WIDTH, &title, &entries);
-    let layout = Panels::new(binned.len(), WIDTH, top);
-    let mut svg = Svg::new(WIDTH, layout.height(), &title);
-    head(&mut svg, WIDTH, &title, &entries);
-    for (place, (severity, harmless, harmful)) in binned.iter().enumerate() {
-        let name = if scale.log { "score (logarithmic)" } else { "score" };
+    let legend = vec![
+        Entry::new(Mark::Line("5 4", None), Paint::CLEAN, "clean images"),
+        Entry::new(Mark::Swatch, Paint::HARMLESS, "harmless images"),
+        Entry::new(Mark::Swatch, Paint::HARMFUL, "harmful images"),
+    ];
+    let title = format!("Distribution of the scores ({score})");
+    let mut chart = Chart::new("histograms", Part::Scores, title, legend, binned.len());
+    let name = if scale.log { "score (logarithmic)" } else { "score" };
+    for (severity, harmless, harmful) in &binned {
         let axes = ((scale.axis(), name), (Axis::from_zero(high), "fraction of images"));
-        let plot = layout.plot(&mut svg, place, &format!("severity {severity}"), axes.0, axes.1);
-        for (bins, kind) in [(harmless, Kind::Harmless), (harmful, Kind::Harmful)] {
-            let steps = steps(&plot, &scale, bins);
-            svg.area(&steps, paint(kind), 0.22);
-            svg.line(&steps, paint(kind), 1.8, "");
-        }
-        svg.line(&steps(&plot, &scale, &clean), Paint::CLEAN, 1.8, "5 4");
+        chart.panel(&format!("severity {severity}"), axes.0, axes.1, |svg, plot| {
+            for (bins, kind) in [(harmless, Kind::Harmless), (harmful, Kind::Harmful)] {
+                let steps = steps(plot, &scale, bins);
+                svg.area(&steps, paint(kind), 0.22);
+                svg.line(&steps, paint(kind), 1.8, "");
+            }
+            svg.line(&steps(plot, &scale, &clean), Paint::CLEAN, 1.8, "5 4");
+        });
     }
-    Figure {
-        name: "histograms".to_owned(),
-        part: Part::Scores,
-        caption: format!(
-            "Scores ({score}) of clean, harmless and harmful images, each as fractions of its own number; the bins at \
-             both ends hold what lies beyond them. The less the two colours overlap, the better the score tells harm."
-        ),
-        svg: svg.finish(),
-    }
+    chart.figure(format!(
+        "Scores ({score}) of clean, harmless and harmful images, each as fractions of its own number; the bins at both ends \
+         hold what lies beyond them. The less the two colours overlap, the better the score tells harm."
+    ))
 }
 
 fn steps(plot: &Plot, scale: &Scale, bins: &[f64; BINS]) -> Vec<(f64, f64)> {

@@ -1,0 +1,48 @@
+//! The excess fraction that the harm-directed test estimates, against the truth.
+
+use riptide_detectors::ScoreKind;
+
+use super::axes::Axis;
+use super::chart::Chart;
+use super::legend::{Entry, Mark};
+use super::svg::Paint;
+use super::sweep::{band, paint, shape};
+use super::{Figure, Part};
+use crate::harmfulness::Kind;
+use crate::summary::Summary;
+
+/// Dashes of the line on which an estimate would be the truth.
+const TRUTH: &str = "6 4";
+
+/// Mean estimate and mean interval by contamination, a panel a severity.
+pub(crate) fn excess(summary: &Summary, score: ScoreKind) -> Figure {
+    let params = &summary.protocol;
+    let entry = |kind: Kind| {
+        let label = format!("batches with {} images", kind.name());
+        Entry::new(Mark::Line("", Some(shape(kind))), paint(kind), label)
+    };
+    let truth = Entry::new(Mark::Line(TRUTH, None), Paint::SOFT, "truth for harmful images");
+    let legend = vec![entry(Kind::Harmful), entry(Kind::Harmless), truth];
+    let title = format!("Estimated harmful fraction against the truth ({score})");
+    let mut chart = Chart::new("excess", Part::Excess, title, legend, params.severities.len());
+    for &severity in &params.severities {
+        let axes = (
+            (Axis::percent(), "corrupted images in a batch"),
+            (Axis::percent(), "estimated harmful fraction"),
+        );
+        chart.panel(&format!("severity {severity}"), axes.0, axes.1, |svg, plot| {
+            svg.line(&[plot.at(0.0, 0.0), plot.at(1.0, 1.0)], Paint::SOFT, 1.5, TRUTH);
+            for kind in [Kind::Harmless, Kind::Harmful] {
+                let cells = summary.harm_cells(score, severity, kind);
+                let values: Vec<_> = cells.map(|cell| (cell.fraction, cell.excess)).collect();
+                band(svg, plot, &values, (paint(kind), shape(kind), 0.18));
+            }
+        });
+    }
+    chart.figure(format!(
+        "Excess fraction as the harm-directed test estimates it, mean of {} batches, with the mean ends of its 95 % \
+         interval, score {score}. It is a lower bound by construction: harmful images that score like clean ones do not \
+         count. What it shows for harmless images is harm that is not there.",
+        params.batches
+    ))
+}

@@ -1,0 +1,318 @@
+//! The report's sentences.
+
+use riptide_corruptions::Severity;
+use riptide_detectors::ScoreKind;
+use riptide_stats::ks::Alternative;
+
+use crate::figures::judged_at;
+use crate::harmfulness::Kind;
+use crate::summary::Summary;
+use crate::table::POWER;
+
+/// A fraction in percent, to a tenth.
+pub(crate) fn percent(fraction: f64) -> String {
+    let tenths = (fraction * 1000.0).round() / 10.0;
+    format!("{tenths} %")
+}
+
+pub(super) fn optional(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// The smallest and the largest of some fractions: "20 %" or "20 to 30 %".
+pub(super) fn range(values: impl IntoIterator<Item = f64>) -> Option<String> {
+    let bounds = values.into_iter().fold(None, |bounds: Option<(f64, f64)>, value| {
+        Some(bounds.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
+    });
+    bounds.map(|(low, high)| {
+        let (low, high) = (percent(low), percent(high));
+        if low == high {
+            high
+        } else {
+            format!("{} to {high}", low.trim_end_matches(" %"))
+        }
+    })
+}
+
+/// Values of one score at each severity that has one.
+pub(super) fn by_severity(summary: &Summary, value: impl Fn(Severity) -> Option<f64>) -> Vec<f64> {
+    summary
+        .protocol
+        .severities
+        .iter()
+        .filter_map(|&severity| value(severity))
+        .collect()
+}
+
+/// From which contamination on a score finds harm, over the severities.
+pub(super) fn found_from(summary: &Summary, score: ScoreKind) -> String {
+    let severities = summary.protocol.severities.len();
+    let found = by_severity(summary, |severity| summary.detection(score, severity, POWER));
+    let missed = severities - found.len();
+    match range(found) {
+        None => "never".to_owned(),
+        Some(text) if missed == 0 => text,
+        Some(text) => format!("{text}, never at {missed} of {severities}"),
+    }
+}
+
+/// The finding in one sentence.
+pub(super) fn headline(summary: &Summary, score: ScoreKind) -> String {
+    let severities = summary.protocol.severities.len();
+    let found = by_severity(summary, |severity| summary.detection(score, severity, POWER));
+    let worst = percent(found.iter().copied().fold(0.0, f64::max));
+    let seen = if found.len() == severities {
+        let everywhere = if severities > 1 { ", at every severity" } else { "" };
+        format!("Harmful drift is found once {worst} of a batch is harmful{everywhere}")
+    } else if found.is_empty() {
+        "Harmful drift is not found reliably at any contamination that was tried".to_owned()
+    } else {
+        format!(
+            "Harmful drift is found at {} of {severities} severities, once {worst} of a batch is harmful",
+            found.len()
+        )
+    };
+    match range(by_severity(summary, |severity| summary.false_alarms(score, severity))) {
+        Some(alarms) => format!("{seen}; harmless drift raises an alarm in {alarms} of batches."),
+        None => format!("{seen}."),
+    }
+}
+
+/// What stands behind the headline, a sentence each.
+pub(super) fn points(summary: &Summary, score: ScoreKind) -> Vec<String> {
+    let params = &summary.protocol;
+    let mut points = vec![format!(
+        "“Found” means that at least {} of {} batches of {} images alarm, at that contamination and at every higher one.",
+        percent(POWER),
+        params.batches,
+        params.batch_size
+    )];
+    if let Some((few, many)) = judged_at(summary) {
+        let at = |fraction| {
+            let rates = by_severity(summary, |severity| {
+                Some(summary.alarms(score, severity, Kind::Harmless, fraction)?.estimate)
+            });
+            range(rates).map(|rates| format!("in {rates} of batches with {} harmless images", percent(fraction)))
+        };
+        let rates: Vec<String> = [at(few), at(many).filter(|_| few != many)]
+            .into_iter()
+            .flatten()
+            .collect();
+        points.push(if rates.is_empty() {
+            "No corrupted image was harmless, so there was nothing to cry wolf about.".to_owned()
+        } else {
+            format!("By severity, it cried wolf {}.", rates.join(" and "))
+        });
+    }
+    if let Some(rate) = summary.clean_alarms(score) {
+        points.push(format!(
+            "Of batches of clean images {} alarmed; the level of the test asks for {}.",
+            percent(rate),
+            percent(params.p_val)
+        ));
+    }
+    points.push(direction(params.alternative).to_owned());
+    points
+}
+
+/// What a test of this alternative alarms on.
+fn direction(alternative: Alternative) -> &'static str {
+    match alternative {
+        Alternative::TwoSided => {
+            "The test is two-sided, as published: it alarms where a batch's scores differ from the reference's either way, also \
+             where a batch is easier than the reference."
+        }
+        Alternative::Greater => {
+            "The test is one-sided (greater): it alarms only where a batch's scores are larger than the reference's, which is \
+             the direction of harm. A batch that is easier than the reference never alarms."
+        }
+        Alternative::Less => {
+            "The test is one-sided (less): it alarms only where a batch's scores are smaller than the reference's, which is \
+             not the direction of harm. To find harm, take greater or two-sided."
+        }
+    }
+}
+
+pub(super) fn tested(summary: &Summary) -> String {
+    let params = &summary.protocol;
+    let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    format!(
+        "A classifier and its distilled network on {} clean test images of {} and their twins under {} at {}. A reference of {} \
+         clean scores is compared with batches of {} images by a two-sample Kolmogorov-Smirnov test ({}, level {}); {} \
+         for each severity, kind and percentage.",
+        summary.n_images,
+        summary.dataset,
+        plural(params.corruptions.len(), "corruption", "corruptions"),
+        plural(params.severities.len(), "severity", "severities"),
+        params.n_ref,
+        params.batch_size,
+        params.alternative,
+        params.p_val,
+        plural(params.batches, "batch", "batches")
+    )
+}
+
+/// What the comparison of several scores says, in two sentences: who finds harm and who cries wolf.
+pub(crate) fn comparison(summary: &Summary) -> Option<String> {
+    let scores = &summary.protocol.scores;
+    let (few, many) = judged_at(summary).filter(|_| scores.len() > 1)?;
+    let rate = |score, kind, fraction| summary.mean_alarms(score, kind, fraction);
+    // The first of equals wins, in the order of the protocol.
+    let extreme = |kind, fraction, sign: f64| {
+        let rates = scores
+            .iter()
+            .filter_map(|&score| Some((score, rate(score, kind, fraction)?)));
+        rates.reduce(|best, next| if sign * next.1 > sign * best.1 { next } else { best })
+    };
+    let (finder, found) = extreme(Kind::Harmful, few, 1.0)?;
+    let (blindest, missed) = extreme(Kind::Harmful, few, -1.0)?;
+    let (calmest, calm) = extreme(Kind::Harmless, many, -1.0)?;
+    let (loudest, loud) = extreme(Kind::Harmless, many, 1.0)?;
+    let harm = format!(
+        "Of batches with {} harmful images {finder} finds most ({}) and {blindest} fewest ({}); on batches with {} harmless \
+         images {loudest} cries wolf most ({}) and {calmest} least ({}), each the mean over the severities.",
+        percent(few),
+        percent(found),
+        percent(missed),
+        percent(many),
+        percent(loud),
+        percent(calm)
+    );
+    let choice = if finder == calmest {
+        format!(" On these networks and images {finder} is best at both.")
+    } else {
+        let price = rate(finder, Kind::Harmless, many)?;
+        let power = rate(calmest, Kind::Harmful, few)?;
+        format!(
+            " None is best at both: {finder} pays for its power with {} of false alarms, {calmest} for its calm with {} of harm \
+             found.",
+            percent(price),
+            percent(power)
+        )
+    };
+    Some(harm + &choice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ProtocolParams;
+    use crate::summary::{Cell, Interval};
+
+    #[test]
+    fn ranges_are_as_short_as_they_can_be() {
+        assert_eq!(range([0.2, 0.3, 0.25]).as_deref(), Some("20 to 30 %"));
+        assert_eq!(range([0.2001, 0.2002]).as_deref(), Some("20 %"));
+        assert_eq!(range([]), None);
+        assert_eq!(percent(0.123_45), "12.3 %");
+    }
+
+    /// Two scores at two severities with known alarm rates at 0, 30 and 90 %: (harmful, harmless) a severity.
+    fn summary(rates: &[(ScoreKind, [[[f64; 3]; 2]; 2])]) -> Summary {
+        let protocol = ProtocolParams {
+            severities: vec![Severity::ALL[0], Severity::ALL[4]],
+            fractions: vec![0.0, 0.3, 0.9],
+            scores: rates.iter().map(|(score, _)| *score).collect(),
+            ..Default::default()
+        };
+        let mut sweep = Vec::new();
+        for &(score, by_severity) in rates {
+            for (&severity, by_kind) in protocol.severities.iter().zip(by_severity) {
+                for (kind, alarms) in Kind::ALL.into_iter().zip(by_kind) {
+                    for (&fraction, estimate) in protocol.fractions.iter().zip(alarms) {
+                        let (low, high) = (estimate, estimate);
+                        sweep.push(Cell {
+                            score,
+                            severity,
+                            kind,
+                            fraction,
+                            mean: 0.5,
+                            std: 0.1,
+                            min: 0.0,
+                            max: 1.0,
+                            alarms: Interval { estimate, low, high },
+                        });
+                    }
+                }
+            }
+        }
+        Summary {
+            dataset: "test".to_owned(),
+            provenance: String::new(),
+            n_images: 0,
+            images_digest: String::new(),
+            networks_digest: String::new(),
+            protocol,
+            accuracy: 0.9,
+            clean: Vec::new(),
+            accuracies: Vec::new(),
+            severities: Vec::new(),
+            sweep,
+            harm: Vec::new(),
+        }
+    }
+
+    const QUIET: (ScoreKind, [[[f64; 3]; 2]; 2]) = (
+        ScoreKind::Distillation,
+        [
+            [[0.04, 0.7, 0.96], [0.06, 0.05, 0.07]],
+            [[0.04, 0.95, 1.0], [0.06, 0.05, 0.23]],
+        ],
+    );
+    const LOUD: (ScoreKind, [[[f64; 3]; 2]; 2]) = (
+        ScoreKind::Entropy,
+        [
+            [[0.05, 0.98, 1.0], [0.05, 0.1, 0.4]],
+            [[0.05, 1.0, 1.0], [0.05, 0.3, 0.9]],
+        ],
+    );
+
+    #[test]
+    fn the_comparison_names_who_finds_and_who_cries_wolf() {
+        assert_eq!(
+            comparison(&summary(&[QUIET, LOUD])).unwrap(),
+            "Of batches with 30 % harmful images entropy finds most (99 %) and distillation fewest (82.5 %); on batches with 90 % \
+             harmless images entropy cries wolf most (65 %) and distillation least (15 %), each the mean over the severities. \
+             None is best at both: entropy pays for its power with 65 % of false alarms, distillation for its calm with 82.5 % \
+             of harm found."
+        );
+        let best = (ScoreKind::Entropy, [[[0.05, 1.0, 1.0], [0.05; 3]]; 2]);
+        let said = comparison(&summary(&[QUIET, best])).unwrap();
+        assert!(
+            said.ends_with("On these networks and images entropy is best at both."),
+            "{said}"
+        );
+        assert_eq!(comparison(&summary(&[QUIET])), None);
+    }
+
+    #[test]
+    fn the_headline_is_as_good_as_the_worst_severity() {
+        let quiet = summary(&[QUIET]);
+        assert_eq!(found_from(&quiet, ScoreKind::Distillation), "30 to 90 %");
+        // Harmless batches at 30 and 90 %: means .06 and .14.
+        assert_eq!(
+            headline(&quiet, ScoreKind::Distillation),
+            "Harmful drift is found once 90 % of a batch is harmful, at every severity; harmless drift raises an alarm in 6 to \
+             14 % of batches."
+        );
+        let said = points(&quiet, ScoreKind::Distillation);
+        assert_eq!(
+            said[1],
+            "By severity, it cried wolf in 5 % of batches with 30 % harmless images and in 7 to 23 % of batches with 90 % harmless \
+             images."
+        );
+        assert!(
+            said[2].starts_with("Of batches of clean images 5 % alarmed"),
+            "{said:?}"
+        );
+
+        let mut blind = QUIET;
+        blind.1[1][0] = [0.04, 0.5, 0.6];
+        let blind = summary(&[blind]);
+        assert_eq!(found_from(&blind, ScoreKind::Distillation), "90 %, never at 1 of 2");
+        assert!(
+            headline(&blind, ScoreKind::Distillation)
+                .starts_with("Harmful drift is found at 1 of 2 severities, once 90 % of a batch is harmful;")
+        );
+    }
+}
