@@ -119,15 +119,9 @@ impl DistilledEngine {
         let images = Images::new(config.height, config.width, halo(0));
         let mut convs = Vec::new();
         convs.extend(ConvLayer::composed(&layout, &params, images.shape, halo(2))?);
-        for index in 2 * convs.len()..params.len() {
+        for (index, &params) in params.iter().enumerate().skip(2 * convs.len()) {
             let input = convs.last().map_or(images.shape, |layer: &ConvLayer| layer.shape);
-            convs.push(ConvLayer::single(
-                &layout,
-                index,
-                params[index],
-                input,
-                halo(index + 1),
-            )?);
+            convs.push(ConvLayer::single(&layout, index, params, input, halo(index + 1))?);
         }
         let shape = convs.last().map_or(images.shape, |layer| layer.shape);
         let mut places = Vec::with_capacity(config.flat_size());
