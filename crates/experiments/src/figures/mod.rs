@@ -8,6 +8,7 @@ mod raster;
 mod sheet;
 mod svg;
 mod sweep;
+mod training;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ use crate::summary::Summary;
 
 pub(crate) use sheet::{Strip, strips};
 pub(crate) use svg::CSS;
+pub use training::{CurvePoint, write_training_curve};
 
 /// Width of the paper, in user units; a PNG has twice as many pixels.
 const WIDTH: f64 = 960.0;
