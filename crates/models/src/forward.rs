@@ -2,6 +2,7 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
+use crate::config::NetworkConfig;
 use crate::error::ModelError;
 use crate::plan::Plan;
 use crate::preprocess::Preprocessing;
@@ -14,6 +15,23 @@ pub(crate) struct Input {
     pub(crate) width: usize,
     pub(crate) n_classes: usize,
     pub(crate) preprocessing: Preprocessing,
+}
+
+impl NetworkConfig {
+    /// What the network takes and gives.
+    pub(crate) fn input(&self) -> Input {
+        let (height, width, n_classes, preprocessing) = match self {
+            Self::ResNet(c) => (c.height, c.width, c.n_classes, c.preprocessing),
+            Self::DistilledCnn(c) => (c.height, c.width, c.n_classes, c.preprocessing),
+            Self::Onnx(c) => (c.height, c.width, c.n_classes, c.preprocessing),
+        };
+        Input {
+            height,
+            width,
+            n_classes,
+            preprocessing,
+        }
+    }
 }
 
 /// A network as a function of preprocessed images.
@@ -88,7 +106,7 @@ pub(crate) fn prepare(input: &Input, images: &Tensor) -> Result<Tensor, ModelErr
 }
 
 /// Checks the layout and size of images.
-fn check(input: &Input, images: &Tensor) -> Result<(), ModelError> {
+pub(crate) fn check(input: &Input, images: &Tensor) -> Result<(), ModelError> {
     let Input { height, width, .. } = *input;
     match (images.dtype(), images.dims()) {
         (DType::U8, &[_, h, w, 3]) if (h, w) == (height, width) => Ok(()),

@@ -7,6 +7,8 @@ mod measure;
 mod memory;
 mod peers;
 mod stats;
+mod stock;
+mod training;
 
 use clap::{Args, Subcommand};
 
@@ -30,6 +32,8 @@ enum What {
     Memory(memory::MemoryArgs),
     /// Two-sample tests a second, on one core
     Stats(stats::StatsArgs),
+    /// Images a second of training steps of both networks
+    Training(training::TrainingArgs),
 }
 
 /// Runs the chosen measurement.
@@ -40,5 +44,6 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         What::Experiment(args) => experiment::run(args),
         What::Memory(args) => memory::run(args),
         What::Stats(args) => stats::run(args),
+        What::Training(args) => training::run(args),
     }
 }

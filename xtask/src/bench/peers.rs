@@ -33,8 +33,13 @@ impl Peers {
     /// Starts a script with the Python of a virtual environment in the cache, which is made on first use from
     /// `xtask/peers/requirements.txt`. A requirement that cannot be installed leaves its peer absent.
     pub fn start(script: &str, threads: usize) -> anyhow::Result<Self> {
+        Self::start_in("peers", "requirements.txt", script, threads)
+    }
+
+    /// Like [`Self::start`], in the environment of the given name and with requirements of its own.
+    pub fn start_in(name: &str, requirements: &str, script: &str, threads: usize) -> anyhow::Result<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-        let python = environment(&folder.join("requirements.txt"))?;
+        let python = environment(name, &folder.join(requirements))?;
         let mut child = Command::new(&python)
             .arg(folder.join(script))
             .arg(threads.to_string())
@@ -84,9 +89,9 @@ impl Drop for Peers {
     }
 }
 
-/// The Python of the peers' virtual environment, with what of the requirements could be installed.
-fn environment(requirements: &Path) -> anyhow::Result<PathBuf> {
-    let folder = cache_dir(None).join("peers");
+/// The Python of a virtual environment in the cache, with what of the requirements could be installed; a line may begin with options of pip.
+fn environment(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
+    let folder = cache_dir(None).join(name);
     let python = folder.join("bin/python");
     if !python.exists() {
         eprintln!("making a virtual environment in {}", folder.display());
@@ -104,8 +109,10 @@ fn environment(requirements: &Path) -> anyhow::Result<PathBuf> {
     }
     for requirement in wanted.lines().filter(|line| !line.trim().is_empty()) {
         eprintln!("installing {requirement}");
-        let pip = ["-m", "pip", "install", "--quiet", requirement];
-        if !Command::new(&python).args(pip).status()?.success() {
+        let pip = ["-m", "pip", "install", "--quiet"];
+        let mut install = Command::new(&python);
+        install.args(pip).args(requirement.split_whitespace());
+        if !install.status()?.success() {
             eprintln!("{requirement} cannot be installed; it will be said to be absent");
         }
     }

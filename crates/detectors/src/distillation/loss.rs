@@ -105,6 +105,29 @@ pub(crate) fn check_temperature(temperature: f64) -> Result<(), DetectorError> {
     Err(DetectorError::option("temperature", temperature, "positive and finite"))
 }
 
+/// Class probabilities, row-major (N, n_classes), at a temperature T: y^(1/T) / Σ y^(1/T) of each row, as a network is taught with. A temperature of 1
+/// changes nothing.
+///
+/// # Errors
+/// Those of [`score`].
+///
+/// ```
+/// let softer = riptide_detectors::distillation::tempered(&[0.8, 0.2], 2, 2.0)?;
+/// assert!((softer[0] - 2.0 / 3.0).abs() < 1e-6);
+/// # Ok::<(), riptide_detectors::DetectorError>(())
+/// ```
+pub fn tempered(probabilities: &[f32], n_classes: usize, temperature: f64) -> Result<Vec<f32>, DetectorError> {
+    check_lengths(probabilities, probabilities, n_classes)?;
+    check_temperature(temperature)?;
+    check_rows(probabilities, n_classes, "classifier")?;
+    let mut out = vec![0.0; probabilities.len()];
+    let rows = probabilities
+        .chunks_exact(n_classes)
+        .zip(out.chunks_exact_mut(n_classes));
+    rows.for_each(|(row, out)| temper(row, temperature, out));
+    Ok(out)
+}
+
 /// Writes y^(1/T) / Σ y^(1/T) to `out`, rounded to f32. A temperature of 1 changes nothing.
 pub(crate) fn temper(row: &[f32], temperature: f64, out: &mut [f32]) {
     if temperature == 1.0 {

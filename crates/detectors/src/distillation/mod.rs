@@ -12,4 +12,4 @@ mod stream;
 
 pub use detector::{DistillationData, DistillationOutcome, ModelDistillation, ModelDistillationBuilder};
 pub use fit::{Distiller, EpochReport, FitOptions, FitReport, Scale, TrainableNetwork, teacher_probabilities};
-pub use loss::{Loss, score};
+pub use loss::{Loss, score, tempered};

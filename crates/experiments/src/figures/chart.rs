@@ -56,7 +56,7 @@ impl Chart {
     }
 
     /// All panels on one sheet.
-    fn sheet(&self) -> Svg {
+    pub(crate) fn sheet(&self) -> Svg {
         let (wide, tall) = self.size;
         let width = (wide * self.columns as f64).max(NARROWEST);
         // The head's height is needed for the sheet's.

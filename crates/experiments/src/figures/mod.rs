@@ -12,6 +12,7 @@ mod scores;
 mod sheet;
 mod svg;
 mod sweep;
+mod training;
 
 use std::path::Path;
 
@@ -29,6 +30,7 @@ pub(crate) use examples::{Contact, Strip, spaced, strips};
 pub(crate) use heat::Range;
 pub(crate) use legend::Key;
 pub(crate) use svg::css;
+pub use training::{CurvePoint, write_training_curve};
 
 /// Width of a contact sheet, in user units; a PNG has twice as many pixels.
 const WIDTH: f64 = 960.0;

@@ -1,7 +1,8 @@
 //! Training of both networks on the CPU: forward and backward passes in this crate's own kernels, optimizers, schedules, augmentation, checkpoints.
 //!
-//! [`Trainer`] runs whole epochs over raw images.
+//! [`Trainer`] runs whole epochs over raw images; [`autograd`] puts the same kernels under candle's own losses and optimizers.
 
+pub mod autograd;
 mod checkpoint;
 mod engine;
 mod optimizer;

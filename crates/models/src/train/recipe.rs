@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::ModelError;
+
 /// How the images of a batch are varied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -141,8 +143,23 @@ impl Recipe {
         self.learning_rate * self.schedule.factor(step, steps)
     }
 
+    /// Checks that every field is in its range; [`Trainer`](super::Trainer) does it as well.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`], naming the first field that is not.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        match self.fault() {
+            None => Ok(()),
+            Some((field, value, expected)) => Err(ModelError::Config {
+                field,
+                value,
+                expected: expected.to_owned(),
+            }),
+        }
+    }
+
     /// The first field that is out of its range, with its value and what it may be.
-    pub(super) fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+    fn fault(&self) -> Option<(&'static str, String, &'static str)> {
         let not_negative = |value: f64| value >= 0.0 && value.is_finite();
         if self.epochs == 0 {
             return Some(("epochs", "0".into(), "at least 1"));

@@ -5,11 +5,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use riptide_kernels::{Simd, Tier};
 
-use super::engine::{DistilledEngine, Engine, FlatLayout, ResNetEngine};
+use super::engine::{self, FlatLayout};
 use super::{Augmentation, Optimizer, Recipe, Schedule, Targets, Trainer, TrainingSet};
 use crate::config::{DistilledCnnConfig, NetworkConfig, ResNetConfig};
 use crate::error::ModelError;
-use crate::layers::same_padding;
 use crate::network::Network;
 use crate::weights::Weights;
 
@@ -40,98 +39,16 @@ fn distilled(n_conv_layers: usize) -> DistilledCnnConfig {
     }
 }
 
-fn engine(config: &NetworkConfig, simd: Simd) -> Box<dyn Engine> {
-    match config {
-        NetworkConfig::ResNet(config) => Box::new(ResNetEngine::new(config, config.bn_momentum, simd).unwrap()),
-        NetworkConfig::DistilledCnn(config) => Box::new(DistilledEngine::new(config, simd).unwrap()),
-        NetworkConfig::Onnx(_) => unreachable!(),
+/// Logits of the network in f64, by candle's own operations, batch normalisation over the batch.
+fn reference(config: &NetworkConfig, layout: &FlatLayout, flat: &[f64], x: &Tensor) -> Vec<f64> {
+    let mut weights = Weights::default();
+    for (parameter, range) in &layout.trained {
+        let values = flat[range.clone()].to_vec();
+        let tensor = Tensor::from_vec(values, &parameter.shape, &Device::Cpu).unwrap();
+        weights.insert(parameter.name.clone(), tensor);
     }
-}
-
-/// The network in f64, by candle's own operations, batch normalisation over the batch.
-struct Reference<'a> {
-    config: &'a NetworkConfig,
-    layout: FlatLayout,
-    flat: Vec<f64>,
-}
-
-impl Reference<'_> {
-    fn get(&self, name: &str) -> Tensor {
-        let found = self.layout.trained.iter().find(|(parameter, _)| parameter.name == name);
-        let (parameter, range) = found.unwrap();
-        let values = self.flat[range.clone()].to_vec();
-        Tensor::from_vec(values, parameter.shape.clone(), &Device::Cpu).unwrap()
-    }
-
-    fn conv(&self, x: &Tensor, name: &str, stride: usize) -> Tensor {
-        let w = self.get(&format!("{name}.weight"));
-        let (_, _, h, width) = x.dims4().unwrap();
-        let kernel = w.dim(2).unwrap();
-        let (top, bottom) = same_padding(h, kernel, stride);
-        let (left, right) = same_padding(width, kernel, stride);
-        let x = x.pad_with_zeros(2, top, bottom).unwrap();
-        let x = x.pad_with_zeros(3, left, right).unwrap();
-        x.conv2d(&w, 0, stride, 1, 1).unwrap()
-    }
-
-    fn channels(&self, name: &str) -> Tensor {
-        let values = self.get(name);
-        let n = values.elem_count();
-        values.reshape((1, n, 1, 1)).unwrap()
-    }
-
-    fn norm(&self, x: &Tensor, name: &str) -> Tensor {
-        let mean = x.mean_keepdim((0, 2, 3)).unwrap();
-        let x = x.broadcast_sub(&mean).unwrap();
-        let variance = x.sqr().unwrap().mean_keepdim((0, 2, 3)).unwrap();
-        let x = x.broadcast_div(&(variance + 1e-5).unwrap().sqrt().unwrap()).unwrap();
-        let x = x.broadcast_mul(&self.channels(&format!("{name}.weight"))).unwrap();
-        x.broadcast_add(&self.channels(&format!("{name}.bias"))).unwrap()
-    }
-
-    fn dense(&self, x: &Tensor, name: &str) -> Tensor {
-        let w = self.get(&format!("{name}.weight"));
-        let y = x.matmul(&w.t().unwrap()).unwrap();
-        y.broadcast_add(&self.get(&format!("{name}.bias"))).unwrap()
-    }
-
-    fn logits(&self, x: &Tensor) -> Vec<f64> {
-        let logits = match self.config {
-            NetworkConfig::ResNet(config) => {
-                let mut x = self.norm(&self.conv(x, "conv1", 1), "bn_conv1").relu().unwrap();
-                for stage in 0..3 {
-                    for block in 0..config.n_blocks() {
-                        let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                        let name = |branch: &str| format!("{}_block{block}_branch{branch}", stage + 2);
-                        let layer = |x: &Tensor, branch: &str, stride| {
-                            let y = self.conv(x, &format!("res{}", name(branch)), stride);
-                            self.norm(&y, &format!("bn{}", name(branch)))
-                        };
-                        let inner = layer(&x, "2a", stride).relu().unwrap();
-                        let main = layer(&inner, "2b", 1);
-                        let side = if block == 0 { layer(&x, "1", stride) } else { x };
-                        x = (main + side).unwrap().relu().unwrap();
-                    }
-                }
-                self.dense(&x.mean((2, 3)).unwrap(), "fc10")
-            }
-            NetworkConfig::DistilledCnn(config) => {
-                let mut x = x.clone();
-                for layer in 1..=config.n_conv_layers {
-                    let name = format!("conv{layer}");
-                    let bias = self.channels(&format!("{name}.bias"));
-                    x = self.conv(&x, &name, 2).broadcast_add(&bias).unwrap();
-                    if layer > 1 {
-                        x = x.relu().unwrap();
-                    }
-                }
-                let flat = x.permute((0, 2, 3, 1)).unwrap().flatten_from(1).unwrap();
-                self.dense(&self.dense(&flat, "dense1"), "dense2")
-            }
-            NetworkConfig::Onnx(_) => unreachable!(),
-        };
-        logits.flatten_all().unwrap().to_vec1().unwrap()
-    }
+    let (logits, _) = super::autograd::logits(config, &weights, x).unwrap();
+    logits.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// Logits and gradients of an engine against those of the reference, for each parameter along a random direction.
@@ -144,16 +61,17 @@ fn check(config: &NetworkConfig, tier: Tier) {
         *value += rng.random_range(-0.05..0.05_f32);
     }
     let mut statistics = layout.flatten(&layout.statistics, &weights).unwrap();
-    let (height, width, classes) = match config {
-        NetworkConfig::ResNet(config) => (config.height, config.width, config.n_classes),
-        NetworkConfig::DistilledCnn(config) => (config.height, config.width, config.n_classes),
-        NetworkConfig::Onnx(_) => unreachable!(),
-    };
+    let crate::forward::Input {
+        height,
+        width,
+        n_classes: classes,
+        ..
+    } = config.input();
     let x: Vec<f32> = (0..N * 3 * height * width)
         .map(|_| rng.random_range(-1.0..1.0))
         .collect();
     let d_logits: Vec<f32> = (0..N * classes).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let mut engine = engine(config, Simd::with_tier(tier).unwrap());
+    let mut engine = engine::new(config, Simd::with_tier(tier).unwrap()).unwrap();
     engine.input().set_nchw(N, &x);
     let logits = engine.forward(&parameters, &mut statistics).unwrap();
     let mut gradient = vec![0.0; parameters.len()];
@@ -161,12 +79,8 @@ fn check(config: &NetworkConfig, tier: Tier) {
 
     let x = Tensor::from_vec(x, (N, 3, height, width), &Device::Cpu).unwrap();
     let x = x.to_dtype(DType::F64).unwrap();
-    let mut reference = Reference {
-        config,
-        layout,
-        flat: parameters.iter().map(|value| f64::from(*value)).collect(),
-    };
-    let expected = reference.logits(&x);
+    let plain: Vec<f64> = parameters.iter().map(|value| f64::from(*value)).collect();
+    let expected = reference(config, &layout, &plain, &x);
     let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     for (found, expected) in logits.iter().zip(&expected) {
         assert!(
@@ -174,22 +88,21 @@ fn check(config: &NetworkConfig, tier: Tier) {
             "{tier}: logits {found}, {expected}"
         );
     }
-    let loss = |reference: &Reference<'_>| -> f64 {
-        let logits = reference.logits(&x);
+    let loss = |flat: &[f64]| -> f64 {
+        let logits = reference(config, &layout, flat, &x);
         logits.iter().zip(&d_logits).map(|(y, d)| y * f64::from(*d)).sum()
     };
-    let plain = reference.flat.clone();
-    for (parameter, range) in FlatLayout::new(config).trained {
+    for (parameter, range) in &layout.trained {
         const STEP: f64 = 1e-6;
         let direction: Vec<f64> = range.clone().map(|_| rng.random_range(-1.0..1.0)).collect();
-        let mut side = |sign: f64| {
+        let side = |sign: f64| {
+            let mut moved = plain.clone();
             for (at, d) in range.clone().zip(&direction) {
-                reference.flat[at] = plain[at] + sign * STEP * d;
+                moved[at] += sign * STEP * d;
             }
-            loss(&reference)
+            loss(&moved)
         };
         let expected = (side(1.0) - side(-1.0)) / (2.0 * STEP);
-        reference.flat.clone_from(&plain);
         let of = &gradient[range.clone()];
         let found: f64 = of.iter().zip(&direction).map(|(g, d)| f64::from(*g) * d).sum();
         let norm = of.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();

@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use riptide_kernels::Simd;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{DistilledEngine, Engine, FlatLayout, ResNetEngine, write_image};
+use super::engine::{self, Engine, FlatLayout, write_image};
 use super::optimizer::update;
 use super::recipe::{Augmentation, Recipe};
 use super::sample::{SHIFT, Target, Variation, row_gradient};
 use crate::config::{NetworkConfig, ParameterKind};
 use crate::error::ModelError;
+use crate::forward::Input;
 use crate::network::Network;
 use crate::weights::Weights;
 
@@ -118,16 +119,9 @@ impl Trainer {
     /// # Errors
     /// Those of [`Trainer::new`].
     pub fn with_kernels(network: &Network, recipe: Recipe, simd: Simd) -> Result<Self, ModelError> {
-        if let Some((field, value, expected)) = recipe.fault() {
-            let expected = expected.to_owned();
-            return Err(ModelError::Config { field, value, expected });
-        }
+        recipe.validate()?;
         let config = network.config();
-        let engine: Box<dyn Engine> = match &config {
-            NetworkConfig::ResNet(config) => Box::new(ResNetEngine::new(config, config.bn_momentum, simd)?),
-            NetworkConfig::DistilledCnn(config) => Box::new(DistilledEngine::new(config, simd)?),
-            NetworkConfig::Onnx(_) => return Err(ModelError::Opaque { operation: "training" }),
-        };
+        let engine = engine::new(&config, simd)?;
         let layout = FlatLayout::new(&config);
         let parameters = layout.flatten(&layout.trained, network.weights())?;
         let statistics = layout.flatten(&layout.statistics, network.weights())?;
@@ -183,8 +177,7 @@ impl Trainer {
         set: TrainingSet<'_>,
         mut progress: impl FnMut(&Progress),
     ) -> Result<EpochSummary, ModelError> {
-        let (shape, classes) = (self.image_shape(), self.n_classes());
-        let n = self.check(&set, shape, classes)?;
+        let n = self.check(&set)?;
         let epoch = self.history.len() as u32 + 1;
         let mut order: Vec<usize> = (0..n).collect();
         order.shuffle(&mut self.random(epoch, u32::MAX));
@@ -223,25 +216,15 @@ impl Trainer {
         Ok(summary)
     }
 
-    fn image_shape(&self) -> (usize, usize) {
-        match &self.config {
-            NetworkConfig::ResNet(config) => (config.height, config.width),
-            NetworkConfig::DistilledCnn(config) => (config.height, config.width),
-            NetworkConfig::Onnx(config) => (config.height, config.width),
-        }
-    }
-
-    fn n_classes(&self) -> usize {
-        match &self.config {
-            NetworkConfig::ResNet(config) => config.n_classes,
-            NetworkConfig::DistilledCnn(config) => config.n_classes,
-            NetworkConfig::Onnx(config) => config.n_classes,
-        }
-    }
-
-    fn check(&self, set: &TrainingSet<'_>, shape: (usize, usize), classes: usize) -> Result<usize, ModelError> {
+    fn check(&self, set: &TrainingSet<'_>) -> Result<usize, ModelError> {
+        let Input {
+            height,
+            width,
+            n_classes: classes,
+            ..
+        } = self.config.input();
         let fault = |found: String, expected: String| Err(ModelError::Images { found, expected });
-        let bytes = 3 * shape.0 * shape.1;
+        let bytes = 3 * height * width;
         let n = set.pixels.len() / bytes;
         if n == 0 || !set.pixels.len().is_multiple_of(bytes) {
             let found = format!("slice of {} bytes", set.pixels.len());
@@ -294,7 +277,7 @@ impl Trainer {
         epoch: u32,
         rate: f64,
     ) -> Result<(f64, u32), ModelError> {
-        let classes = self.n_classes();
+        let classes = self.config.input().n_classes;
         let variations: Vec<Variation> = batch
             .iter()
             .map(|&image| Variation::draw(self.recipe.augmentation, || self.random(epoch, image as u32)))
@@ -332,12 +315,12 @@ impl Trainer {
 
     /// Preprocesses and varies the images of a batch.
     fn fill(&mut self, pixels: &[u8], batch: &[usize], variations: &[Variation]) {
-        let preprocessing = match &self.config {
-            NetworkConfig::ResNet(config) => config.preprocessing,
-            NetworkConfig::DistilledCnn(config) => config.preprocessing,
-            NetworkConfig::Onnx(config) => config.preprocessing,
-        };
-        let (height, width) = self.image_shape();
+        let Input {
+            height,
+            width,
+            preprocessing,
+            ..
+        } = self.config.input();
         let bytes = 3 * height * width;
         let input = self.engine.input();
         input.resize(batch.len());

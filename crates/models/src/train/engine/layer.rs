@@ -181,7 +181,7 @@ impl ConvNorm {
 }
 
 /// Adds all groups' blocks to the first group's, in the order of the groups.
-pub(super) fn sum_groups(groups: &mut [Block], len: usize) {
+pub(crate) fn sum_groups(groups: &mut [Block], len: usize) {
     /// Blocks that one task sums.
     const PIECE: usize = 512;
     let (first, others) = groups.split_at_mut(len);

@@ -12,17 +12,18 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use candle_core::{Device, Tensor};
-use riptide_kernels::{Block, Shape, training};
+use riptide_kernels::{Block, Shape, Simd, training};
 
-pub(crate) use distilled::DistilledEngine;
-pub(crate) use resnet::ResNetEngine;
+use distilled::DistilledEngine;
+pub(crate) use layer::sum_groups;
+use resnet::ResNetEngine;
 
 use crate::config::{NetworkConfig, Parameter, ParameterKind};
 use crate::error::ModelError;
 use crate::weights::Weights;
 
 /// Images of a task.
-const GROUP: usize = 16;
+pub(crate) const GROUP: usize = 16;
 
 /// A network that can be trained: one forward pass, then one backward pass of the same batch.
 pub(crate) trait Engine: Debug + Send {
@@ -32,6 +33,15 @@ pub(crate) trait Engine: Debug + Send {
     fn forward(&mut self, parameters: &[f32], statistics: &mut [f32]) -> Result<Vec<f32>, ModelError>;
     /// The gradient of all parameters, for the gradient of the logits of the last forward pass.
     fn backward(&mut self, parameters: &[f32], d_logits: &[f32], gradient: &mut [f32]) -> Result<(), ModelError>;
+}
+
+/// The engine of a network.
+pub(crate) fn new(config: &NetworkConfig, simd: Simd) -> Result<Box<dyn Engine>, ModelError> {
+    Ok(match config {
+        NetworkConfig::ResNet(config) => Box::new(ResNetEngine::new(config, config.bn_momentum, simd)?),
+        NetworkConfig::DistilledCnn(config) => Box::new(DistilledEngine::new(config, simd)?),
+        NetworkConfig::Onnx(_) => return Err(ModelError::Opaque { operation: "training" }),
+    })
 }
 
 /// Which values of the flat vectors belong to which parameter.
@@ -138,7 +148,6 @@ impl Images {
     }
 
     /// Takes f32 (N, 3, H, W), row-major.
-    #[cfg(test)]
     pub(crate) fn set_nchw(&mut self, n: usize, values: &[f32]) {
         use rayon::iter::{IndexedParallelIterator, ParallelIterator};
         use rayon::slice::ParallelSlice;

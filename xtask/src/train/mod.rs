@@ -1,25 +1,25 @@
 //! `cargo xtask train`.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+mod metrics;
+mod teacher;
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use riptide_datasets::ImageSet;
 use riptide_datasets::cifar10::Split;
 use riptide_datasets::shapes::{Shapes, TRAIN_FIRST_INDEX};
 use riptide_models::train::{Augmentation, Recipe, Targets, Trainer, TrainingSet};
 use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, ResNet, ResNetConfig};
-use serde::{Deserialize, Serialize};
 
+use self::metrics::{Metrics, Row};
+use self::teacher::{Lessons, validate};
 use crate::dataset::{Dataset, cifar10_split};
 
-/// Images that go through the teacher at a time.
-const CHUNK: usize = 4096;
 const CHECKPOINT: &str = "checkpoint.safetensors";
-const METRICS: &str = "metrics.json";
 
 /// Which network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,10 +96,19 @@ pub struct TrainArgs {
     /// Layers of the classifier: 8, 14, 20, 26, 32, ...
     #[arg(long, default_value_t = 32)]
     depth: usize,
-    /// Filters of the distilled network's first convolution
+    /// Filters of the distilled network's first convolution; the next have half and a quarter of them
     #[arg(long, default_value_t = 256)]
     filters: usize,
-    /// Where best/, last/, metrics.csv and the checkpoint go
+    /// Convolutions of the distilled network: 1 to 3
+    #[arg(long, default_value_t = 3)]
+    conv_layers: usize,
+    /// Units of the distilled network's first dense layer
+    #[arg(long, default_value_t = 40)]
+    dense: usize,
+    /// Temperature of the classifier's outputs, which the distilled network learns from
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f64,
+    /// Where best/, last/, metrics.csv, the curve and the checkpoint go
     #[arg(long)]
     out: PathBuf,
     /// Go on from the checkpoint in --out
@@ -110,90 +119,66 @@ pub struct TrainArgs {
     threads: Option<usize>,
 }
 
-/// One row of metrics.csv.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Row {
-    epoch: u32,
-    learning_rate: f64,
-    loss: f64,
-    accuracy: f64,
-    validation_loss: f64,
-    validation_accuracy: f64,
-    seconds: f64,
-}
-
 /// Runs the task.
 pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+    check(&args)?;
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
+    let recipe = recipe(&args);
+    recipe.validate()?;
+    let teacher = args.classifier.as_ref().map(Network::load).transpose()?;
     let images = training_images(&args)?;
     ensure!(
         args.validation > 0 && args.validation < images.len(),
         "--validation is {}, but must be between 1 and {}, the training images less one",
         args.validation,
-        images.len() - 1
+        images.len().saturating_sub(1)
     );
     let n = images.len() - args.validation;
     let (training, validation) = (images.slice(0..n)?, images.slice(n..images.len())?);
-    let recipe = recipe(&args);
-    let teacher = args.classifier.as_ref().map(Network::load).transpose()?;
     let network = initial(&args, &images, teacher.as_ref())?;
-    let teacher = match args.what {
-        What::Classifier => None,
-        What::Distilled => Some(teacher.context("a distilled network needs --classifier")?),
-    };
-    let data = format!(
-        "{} {n} {}",
-        images.digest(),
-        teacher.as_ref().map(Network::digest).unwrap_or_default()
-    );
-    let taught = match &teacher {
+    let data = described(&args, &images, n, teacher.as_ref());
+    let mut trainer = Trainer::new(&network, recipe)?;
+    let checkpoint = args.out.join(CHECKPOINT);
+    let mut metrics = Metrics::new(&args.out, title(&args));
+    if args.resume {
+        trainer
+            .resume(&checkpoint, &data)
+            .context("--resume goes on from a checkpoint in --out")?;
+        metrics.resume(trainer.history().len())?;
+        eprintln!("going on after epoch {}", trainer.history().len());
+    }
+    let labels = training.labels();
+    let lessons = match &teacher {
         None => None,
         Some(teacher) => {
-            let plain = probabilities(teacher, &training, "the classifier's outputs")?;
-            let mirrored = if recipe.augmentation == Augmentation::None {
-                Vec::new()
-            } else {
-                probabilities(teacher, &mirrored(&training)?, "those of the mirrored images")?
-            };
-            Some((
-                plain,
-                mirrored,
-                probabilities(teacher, &validation, "those for validation")?,
-            ))
+            let flips = trainer.recipe().augmentation != Augmentation::None;
+            Some(Lessons::new(teacher, &training, &validation, flips, args.temperature)?)
         }
     };
-    let labels = training.labels().context("these images have no labels to learn from")?;
-    let set = TrainingSet {
-        pixels: training.pixels(),
-        targets: match &taught {
-            None => Targets::Labels(labels),
-            Some((plain, mirrored, _)) => Targets::Probabilities { plain, mirrored },
+    let targets = match &lessons {
+        None => Targets::Labels(labels.context("these images have no labels to learn from")?),
+        Some(lessons) => Targets::Probabilities {
+            plain: &lessons.plain,
+            mirrored: &lessons.mirrored,
         },
     };
-    let mut trainer = Trainer::new(&network, recipe)?;
-    let mut rows: Vec<Row> = Vec::new();
-    let checkpoint = args.out.join(CHECKPOINT);
-    if args.resume {
-        trainer.resume(&checkpoint, &data)?;
-        let json = std::fs::read(args.out.join(METRICS)).context("the checkpoint's metrics.json cannot be read")?;
-        rows = serde_json::from_slice(&json).context("metrics.json is damaged")?;
-        rows.truncate(trainer.history().len());
-        eprintln!("going on after epoch {}", trainer.history().len());
-    } else if checkpoint.exists() {
-        bail!(
-            "{} holds a training; go on with --resume, or name another folder",
-            args.out.display()
-        );
-    }
+    let set = TrainingSet {
+        pixels: training.pixels(),
+        targets,
+    };
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     while !trainer.is_finished() {
         let start = Instant::now();
-        let summary = epoch(&mut trainer, set, training.len())?;
+        let done = trainer.history().len();
+        let summary = epoch(&mut trainer, set, n).with_context(|| match done {
+            0 => "no epoch was finished".to_owned(),
+            _ => format!("{} stays as it was after epoch {done}", args.out.display()),
+        })?;
         let network = trainer.network()?;
-        let (validation_loss, validation_accuracy) =
-            validate(&network, &validation, taught.as_ref().map(|taught| taught.2.as_slice()))?;
+        let validation_targets = lessons.as_ref().map(|lessons| lessons.validation.as_slice());
+        let (validation_loss, validation_accuracy) = validate(&network, &validation, validation_targets)?;
         let row = Row {
             epoch: summary.epoch,
             learning_rate: summary.learning_rate,
@@ -203,29 +188,17 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
             validation_accuracy,
             seconds: start.elapsed().as_secs_f64(),
         };
-        eprintln!(
-            "epoch {}/{}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}; {:.0} images/s",
-            row.epoch,
-            trainer.recipe().epochs,
-            row.loss,
-            row.accuracy,
-            row.validation_loss,
-            row.validation_accuracy,
-            training.len() as f64 / row.seconds
-        );
-        if rows.iter().all(|other| other.validation_loss > row.validation_loss) {
+        say(&row, trainer.recipe().epochs, n);
+        let best = metrics.best().map_or(f64::INFINITY, |best| best.validation_loss);
+        if row.validation_loss < best {
             network.save(args.out.join("best"))?;
         }
-        rows.push(row);
+        metrics.rows.push(row);
         network.save(args.out.join("last"))?;
-        write(&args.out.join(METRICS), &serde_json::to_vec_pretty(&rows)?)?;
-        write(&args.out.join("metrics.csv"), csv(&rows).as_bytes())?;
+        metrics.write()?;
         trainer.save(&checkpoint, &data)?;
     }
-    let best = rows
-        .iter()
-        .min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
-    if let Some(best) = best {
+    if let Some(best) = metrics.best() {
         println!(
             "best epoch {}: validation loss {:.4}, accuracy {:.4}; {} and {}",
             best.epoch,
@@ -236,6 +209,74 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses what can be seen to be wrong before any work is done.
+fn check(args: &TrainArgs) -> anyhow::Result<()> {
+    ensure!(args.threads != Some(0), "--threads: 0 is too small; give at least 1");
+    ensure!(args.images > 0, "--images: 0 is too small; give at least 2");
+    let is_distilled = args.what == What::Distilled;
+    ensure!(
+        is_distilled || args.classifier.is_none(),
+        "--classifier is what a distilled network learns from; a classifier learns from labels"
+    );
+    ensure!(
+        !(is_distilled && args.augment == Some(Augment::CropFlip)),
+        "--augment crop-flip: the classifier's outputs for every crop are not computed; give flip or none"
+    );
+    ensure!(
+        args.temperature > 0.0 && args.temperature.is_finite(),
+        "--temperature is {}, but must be above 0 and finite",
+        args.temperature
+    );
+    ensure!(
+        is_distilled || args.temperature == 1.0,
+        "--temperature is for the classifier's outputs; a classifier learns from labels"
+    );
+    ensure!(
+        args.resume || !args.out.join(CHECKPOINT).exists(),
+        "{} holds a training; go on with --resume, or name another folder",
+        args.out.display()
+    );
+    ensure!(
+        !args.out.exists() || args.out.is_dir(),
+        "--out: {} is a file; name a folder",
+        args.out.display()
+    );
+    Ok(())
+}
+
+/// What a training is of, so that a checkpoint is not taken up with other images.
+fn described(args: &TrainArgs, images: &ImageSet, n: usize, teacher: Option<&Network>) -> String {
+    let teacher = teacher.map(Network::digest).unwrap_or_default();
+    let temperature = match args.temperature {
+        1.0 => String::new(),
+        t => format!(" temperature {t}"),
+    };
+    format!("{} {n} {teacher}{temperature}", images.digest())
+}
+
+fn title(args: &TrainArgs) -> String {
+    let what = match args.what {
+        What::Classifier => "Classifier",
+        What::Distilled => "Distilled network",
+    };
+    format!("{what} on {}, seed {}", args.dataset, args.seed)
+}
+
+/// One line for a finished epoch.
+fn say(row: &Row, epochs: u32, images: usize) {
+    let left = row.seconds * f64::from(epochs.saturating_sub(row.epoch));
+    eprintln!(
+        "epoch {}/{epochs}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}; {:.0} images/s, {} left",
+        row.epoch,
+        row.loss,
+        row.accuracy,
+        row.validation_loss,
+        row.validation_accuracy,
+        images as f64 / row.seconds,
+        HumanDuration(Duration::from_secs(left.round() as u64))
+    );
 }
 
 fn training_images(args: &TrainArgs) -> anyhow::Result<ImageSet> {
@@ -282,6 +323,8 @@ fn initial(args: &TrainArgs, images: &ImageSet, teacher: Option<&Network>) -> an
             let (height, width) = teacher.input_size();
             let config = DistilledCnnConfig {
                 n_filters1: args.filters,
+                n_conv_layers: args.conv_layers,
+                n_dense: args.dense,
                 n_classes: teacher.n_classes(),
                 height,
                 width,
@@ -317,88 +360,4 @@ fn epoch(trainer: &mut Trainer, set: TrainingSet<'_>, n: usize) -> anyhow::Resul
     })?;
     bar.finish_and_clear();
     Ok(summary)
-}
-
-/// Class probabilities (n, n_classes) of all images.
-fn probabilities(network: &Network, images: &ImageSet, what: &str) -> anyhow::Result<Vec<f32>> {
-    use candle_core::{Device, Module as _, Tensor};
-    let bar = ProgressBar::new(images.len() as u64).with_message(what.to_owned());
-    bar.set_style(ProgressStyle::with_template(
-        "{msg} {wide_bar} {human_pos}/{human_len}",
-    )?);
-    bar.enable_steady_tick(Duration::from_millis(500));
-    let bytes = 3 * images.height() * images.width();
-    let mut all = Vec::with_capacity(images.len() * network.n_classes());
-    for chunk in images.pixels().chunks(CHUNK * bytes) {
-        let shape = (chunk.len() / bytes, images.height(), images.width(), 3);
-        let batch = Tensor::from_slice(chunk, shape, &Device::Cpu)?;
-        all.extend(network.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?);
-        bar.inc((chunk.len() / bytes) as u64);
-    }
-    bar.finish_and_clear();
-    Ok(all)
-}
-
-/// The images, left and right exchanged.
-fn mirrored(images: &ImageSet) -> anyhow::Result<ImageSet> {
-    let row = 3 * images.width();
-    let rows = images.pixels().chunks_exact(row);
-    let pixels = rows.flat_map(|row| row.as_chunks::<3>().0.iter().rev().flatten().copied());
-    Ok(images.with_pixels(pixels.collect())?)
-}
-
-/// Mean loss, and the share of images whose most probable class is the target's: the label, or the classifier's answer.
-fn validate(network: &Network, images: &ImageSet, teacher: Option<&[f32]>) -> anyhow::Result<(f64, f64)> {
-    let classes = network.n_classes();
-    let p = probabilities(network, images, "validating")?;
-    let labels = images.labels().unwrap_or_default();
-    let argmax = |row: &[f32]| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-    let (mut loss, mut right) = (0.0, 0);
-    for (i, p) in p.chunks_exact(classes).enumerate() {
-        match teacher {
-            None => {
-                let label = labels.get(i).copied().unwrap_or_default() as usize;
-                loss -= f64::from(p[label]).max(1e-30).ln();
-                right += usize::from(argmax(p) == label);
-            }
-            Some(teacher) => {
-                let y = &teacher[i * classes..(i + 1) * classes];
-                for (y, p) in y.iter().zip(p).filter(|(y, _)| **y > 0.0) {
-                    loss += f64::from(*y) * (f64::from(*y).ln() - f64::from(*p).max(1e-30).ln());
-                }
-                right += usize::from(argmax(p) == argmax(y));
-            }
-        }
-    }
-    let n = images.len() as f64;
-    Ok((loss / n, right as f64 / n))
-}
-
-fn csv(rows: &[Row]) -> String {
-    let mut text = String::from("epoch,learning_rate,loss,accuracy,validation_loss,validation_accuracy,seconds\n");
-    for row in rows {
-        text += &format!(
-            "{},{},{},{},{},{},{:.2}\n",
-            row.epoch,
-            row.learning_rate,
-            row.loss,
-            row.accuracy,
-            row.validation_loss,
-            row.validation_accuracy,
-            row.seconds
-        );
-    }
-    text
-}
-
-/// Writes a temporary file beside `path`, then renames it.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let temporary = path.with_extension("partial");
-    let write = || {
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,0 +1,182 @@
+//! Training's command line: a killed training, what it leaves behind, and what cannot be used.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::prelude::*;
+
+const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pretrained/shapes/classifier");
+
+/// A small training of the classifier.
+const SMALL: [&str; 12] = [
+    "--depth",
+    "8",
+    "--images",
+    "400",
+    "--validation",
+    "40",
+    "--epochs",
+    "4",
+    "--batch-size",
+    "32",
+    "--seed",
+    "3",
+];
+
+fn train(out: &Path, what: &str, options: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("xtask").unwrap();
+    command.arg("train").arg(what).args(options).arg("--out").arg(out);
+    command
+}
+
+/// Runs a command that must end with this code, and say this on standard error.
+fn ends(mut command: Command, code: i32, says: &str) {
+    let done = command.assert().code(code);
+    let text = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+    assert!(text.contains(says) && !text.contains("panicked"), "{says}: {text}");
+}
+
+/// Everything that must be the same bytes whether or not a training was interrupted. metrics.csv holds seconds as well.
+fn results(out: &Path) -> Vec<Vec<u8>> {
+    let files = [
+        "last/model.safetensors",
+        "last/config.json",
+        "best/model.safetensors",
+        "checkpoint.safetensors",
+        "curve.svg",
+        "curve.png",
+    ];
+    files.map(|file| fs::read(out.join(file)).unwrap()).to_vec()
+}
+
+#[test]
+fn a_killed_training_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    train(&whole, "classifier", &SMALL).assert().success();
+
+    let mut running = train(&cut, "classifier", &SMALL).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while !cut.join("checkpoint.safetensors").exists() {
+        assert!(start.elapsed() < Duration::from_secs(120), "no checkpoint was written");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Somewhere within the second epoch.
+    assert!(
+        running.try_wait().unwrap().is_none(),
+        "it was over before it could be killed"
+    );
+    running.kill().unwrap();
+    running.wait().unwrap();
+
+    ends(train(&cut, "classifier", &SMALL), 1, "--resume");
+    let resumed = [&SMALL[..], &["--resume"]].concat();
+    ends(train(&cut, "classifier", &resumed), 0, "going on after epoch");
+    assert_eq!(results(&cut), results(&whole));
+    let csv = fs::read_to_string(cut.join("metrics.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 5, "{csv}");
+
+    let other_rate = [&resumed[..], &["--lr", "0.05"]].concat();
+    ends(train(&cut, "classifier", &other_rate), 1, "recipe");
+}
+
+#[test]
+fn a_distilled_network_learns_from_a_tempered_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = |name: &str, options: &[&str]| {
+        let out = folder.path().join(name);
+        let small = [
+            "--images",
+            "120",
+            "--validation",
+            "20",
+            "--epochs",
+            "1",
+            "--filters",
+            "8",
+            "--conv-layers",
+            "2",
+            "--dense",
+            "5",
+            "--classifier",
+            CLASSIFIER,
+        ];
+        train(&out, "distilled", &[&small[..], options].concat())
+            .assert()
+            .success();
+        fs::read(out.join("last/model.safetensors")).unwrap()
+    };
+    let plain = weights("plain", &[]);
+    assert_eq!(plain, weights("one", &["--temperature", "1"]));
+    assert_ne!(plain, weights("two", &["--temperature", "2"]));
+}
+
+#[test]
+fn a_training_that_diverges_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let options = [&SMALL[..], &["--lr", "1e30"]].concat();
+    ends(train(&out, "classifier", &options), 1, "diverged in epoch 1, at step");
+    assert!(!out.join("checkpoint.safetensors").exists() && !out.join("last").exists());
+}
+
+#[test]
+fn unusable_options_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let distilled = ["--classifier", CLASSIFIER];
+    let cases: [(&str, &[&str], &str); 15] = [
+        ("classifier", &["--lr", "nan"], "learning_rate"),
+        ("classifier", &["--lr", "-1"], "--lr"),
+        ("classifier", &["--epochs", "0"], "epochs"),
+        ("classifier", &["--batch-size", "0"], "batch_size"),
+        ("classifier", &["--l2", "inf"], "l2"),
+        ("classifier", &["--threads", "0"], "--threads"),
+        ("classifier", &["--images", "0"], "--images"),
+        ("classifier", &["--images", "20", "--validation", "20"], "--validation"),
+        ("classifier", &["--validation", "0", "--images", "20"], "--validation"),
+        (
+            "classifier",
+            &["--depth", "9", "--images", "20", "--validation", "2"],
+            "depth",
+        ),
+        ("classifier", &distilled, "--classifier"),
+        (
+            "classifier",
+            &["--resume", "--images", "20", "--validation", "2"],
+            "--resume",
+        ),
+        (
+            "classifier",
+            &["--dataset", "folder:/does/not/exist"],
+            "/does/not/exist",
+        ),
+        ("distilled", &["--classifier", "/does/not/exist"], "/does/not/exist"),
+        ("distilled", &[], "--classifier"),
+    ];
+    for (what, options, named) in cases {
+        let out = folder.path().join("out");
+        let done = train(&out, what, options).output().unwrap();
+        let text = String::from_utf8(done.stderr).unwrap();
+        let code = done.status.code();
+        assert!(code == Some(1) || code == Some(2), "{options:?}: {code:?}");
+        assert!(text.contains("error: ") && text.contains(named), "{options:?}: {text}");
+        assert!(!text.contains("panicked") && !out.exists(), "{options:?}: {text}");
+    }
+    for options in [
+        ["--augment", "crop-flip"],
+        ["--temperature", "0"],
+        ["--temperature", "nan"],
+    ] {
+        let options = [&distilled[..], &options].concat();
+        let out = folder.path().join("out");
+        ends(train(&out, "distilled", &options), 1, options[2]);
+        assert!(!out.exists());
+    }
+    ends(train(&file, "classifier", &SMALL), 1, "is a file");
+}
