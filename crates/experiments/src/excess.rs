@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(cell.coverage, wilson(3, 4));
         assert_eq!(cell.lower_holds, wilson(4, 4));
 
-        let mut harmless = batch(6, 0);
+        let mut harmless = batch(9, 0);
         harmless.kind = Kind::Harmless;
         let cells = harm_cells(&[harmless], &protocol);
         assert_eq!((cells[0].truth, cells[0].lower_holds), (0.0, wilson(0, 1)));

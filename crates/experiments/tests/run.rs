@@ -280,7 +280,7 @@ fn the_page_says_what_the_summary_holds() {
             .map(|row| row.split("<td").skip(1).map(cell).collect())
             .collect()
     };
-    let percent = |rate: f64| format!("{} %", (rate * 1000.0).round() / 10.0);
+    let percent = |rate: f64| format!("{}\u{a0}%", (rate * 1000.0).round() / 10.0);
     let scores = &summary.protocol.scores;
     let compared = rows("compare", 0);
     assert_eq!(compared.len(), scores.len());

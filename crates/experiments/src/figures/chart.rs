@@ -6,7 +6,7 @@ use super::svg::{Anchor, HEADING, Paint, Svg, TEXT};
 use super::{Figure, Part};
 
 /// Room around a panel's plot: left, top, right, foot.
-const ROOM: [f64; 4] = [66.0, 40.0, 18.0, 60.0];
+const ROOM: [f64; 4] = [72.0, 40.0, 30.0, 60.0];
 /// Narrowest sheet, so that titles fit.
 const NARROWEST: f64 = 640.0;
 

@@ -23,7 +23,9 @@ fn data_uri(pixels: &[u8], height: usize, width: usize) -> Result<String, Experi
         figure: "an image".to_owned(),
         reason,
     };
-    let mut picture = RgbImage::from_raw(width as u32, height as u32, pixels.to_vec())
+    let whole = (pixels.len() == height * width * 3).then(|| pixels.to_vec());
+    let mut picture = whole
+        .and_then(|pixels| RgbImage::from_raw(width as u32, height as u32, pixels))
         .ok_or_else(|| fail(format!("{} bytes are no {height}x{width} image", pixels.len())))?;
     let longest = picture.width().max(picture.height());
     if longest > LONGEST {

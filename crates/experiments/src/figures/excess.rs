@@ -28,7 +28,7 @@ pub(crate) fn excess(summary: &Summary, score: ScoreKind) -> Figure {
     for &severity in &params.severities {
         let axes = (
             (Axis::percent(), "corrupted images in a batch"),
-            (Axis::percent(), "estimated harmful fraction"),
+            (Axis::percent(), "estimated fraction"),
         );
         chart.panel(&format!("severity {severity}"), axes.0, axes.1, |svg, plot| {
             svg.line(&[plot.at(0.0, 0.0), plot.at(1.0, 1.0)], Paint::SOFT, 1.5, TRUTH);

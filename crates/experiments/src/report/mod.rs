@@ -194,11 +194,16 @@ fn sections(summary: &Summary, pictures: Pictures<'_>) -> Vec<Section> {
             title: "Which score suits this classifier?",
             short: "Comparison",
             text: said,
-            blocks: vec![Block {
-                tables: tables::trade(summary).into_iter().collect(),
-                figures: drawings(figures, Part::Compare).map(|(_, drawing)| drawing).collect(),
-                ..Default::default()
-            }],
+            blocks: vec![
+                Block {
+                    tables: tables::trade(summary).into_iter().collect(),
+                    ..Default::default()
+                },
+                Block {
+                    figures: drawings(figures, Part::Compare).map(|(_, drawing)| drawing).collect(),
+                    ..Default::default()
+                },
+            ],
         });
     }
     let mut excess = of_scores(summary, figures, Part::Excess);

@@ -9,10 +9,10 @@ use crate::harmfulness::Kind;
 use crate::summary::Summary;
 use crate::table::POWER;
 
-/// A fraction in percent, to a tenth.
+/// A fraction in percent, to a tenth; number and sign stay on one line.
 pub(crate) fn percent(fraction: f64) -> String {
     let tenths = (fraction * 1000.0).round() / 10.0;
-    format!("{tenths} %")
+    format!("{tenths}\u{a0}%")
 }
 
 pub(super) fn optional(value: Option<f64>, digits: usize) -> String {
@@ -29,7 +29,7 @@ pub(super) fn range(values: impl IntoIterator<Item = f64>) -> Option<String> {
         if low == high {
             high
         } else {
-            format!("{} to {high}", low.trim_end_matches(" %"))
+            format!("{} to {high}", low.trim_end_matches("\u{a0}%"))
         }
     })
 }
@@ -199,12 +199,17 @@ mod tests {
     use crate::ProtocolParams;
     use crate::summary::{Cell, Interval};
 
+    /// A text with ordinary spaces.
+    fn plain(text: &str) -> String {
+        text.replace('\u{a0}', " ")
+    }
+
     #[test]
     fn ranges_are_as_short_as_they_can_be() {
-        assert_eq!(range([0.2, 0.3, 0.25]).as_deref(), Some("20 to 30 %"));
-        assert_eq!(range([0.2001, 0.2002]).as_deref(), Some("20 %"));
+        assert_eq!(range([0.2, 0.3, 0.25]).as_deref(), Some("20 to 30\u{a0}%"));
+        assert_eq!(range([0.2001, 0.2002]).as_deref(), Some("20\u{a0}%"));
         assert_eq!(range([]), None);
-        assert_eq!(percent(0.123_45), "12.3 %");
+        assert_eq!(percent(0.123_45), "12.3\u{a0}%");
     }
 
     /// Two scores at two severities with known alarm rates at 0, 30 and 90 %: (harmful, harmless) a severity.
@@ -270,7 +275,7 @@ mod tests {
     #[test]
     fn the_comparison_names_who_finds_and_who_cries_wolf() {
         assert_eq!(
-            comparison(&summary(&[QUIET, LOUD])).unwrap(),
+            plain(&comparison(&summary(&[QUIET, LOUD])).unwrap()),
             "Of batches with 30 % harmful images entropy finds most (99 %) and distillation fewest (82.5 %); on batches with 90 % \
              harmless images entropy cries wolf most (65 %) and distillation least (15 %), each the mean over the severities. \
              None is best at both: entropy pays for its power with 65 % of false alarms, distillation for its calm with 82.5 % \
@@ -288,30 +293,33 @@ mod tests {
     #[test]
     fn the_headline_is_as_good_as_the_worst_severity() {
         let quiet = summary(&[QUIET]);
-        assert_eq!(found_from(&quiet, ScoreKind::Distillation), "30 to 90 %");
+        assert_eq!(plain(&found_from(&quiet, ScoreKind::Distillation)), "30 to 90 %");
         // Harmless batches at 30 and 90 %: means .06 and .14.
         assert_eq!(
-            headline(&quiet, ScoreKind::Distillation),
+            plain(&headline(&quiet, ScoreKind::Distillation)),
             "Harmful drift is found once 90 % of a batch is harmful, at every severity; harmless drift raises an alarm in 6 to \
              14 % of batches."
         );
         let said = points(&quiet, ScoreKind::Distillation);
         assert_eq!(
-            said[1],
+            plain(&said[1]),
             "By severity, it cried wolf in 5 % of batches with 30 % harmless images and in 7 to 23 % of batches with 90 % harmless \
              images."
         );
         assert!(
-            said[2].starts_with("Of batches of clean images 5 % alarmed"),
+            plain(&said[2]).starts_with("Of batches of clean images 5 % alarmed"),
             "{said:?}"
         );
 
         let mut blind = QUIET;
         blind.1[1][0] = [0.04, 0.5, 0.6];
         let blind = summary(&[blind]);
-        assert_eq!(found_from(&blind, ScoreKind::Distillation), "90 %, never at 1 of 2");
+        assert_eq!(
+            plain(&found_from(&blind, ScoreKind::Distillation)),
+            "90 %, never at 1 of 2"
+        );
         assert!(
-            headline(&blind, ScoreKind::Distillation)
+            plain(&headline(&blind, ScoreKind::Distillation))
                 .starts_with("Harmful drift is found at 1 of 2 severities, once 90 % of a batch is harmful;")
         );
     }
