@@ -132,7 +132,7 @@ fn unusable_options_are_refused() {
     let distilled = ["--classifier", CLASSIFIER];
     let cases: [(&str, &[&str], &str); 15] = [
         ("classifier", &["--lr", "nan"], "learning_rate"),
-        ("classifier", &["--lr", "-1"], "--lr"),
+        ("classifier", &["--lr", "-1"], "learning_rate"),
         ("classifier", &["--epochs", "0"], "epochs"),
         ("classifier", &["--batch-size", "0"], "batch_size"),
         ("classifier", &["--l2", "inf"], "l2"),

@@ -73,16 +73,16 @@ pub struct TrainArgs {
     #[arg(long)]
     batch_size: Option<usize>,
     /// The largest learning rate
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// How images are varied
     #[arg(long, value_enum)]
     augment: Option<Augment>,
     /// Factor of the squared weights in the loss
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     l2: Option<f64>,
     /// Factor of the weights' magnitudes in the loss
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     l1: Option<f64>,
     /// Decides initial weights, order and variations
     #[arg(long, default_value_t = 0)]
@@ -106,7 +106,7 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 40)]
     dense: usize,
     /// Temperature of the classifier's outputs, which the distilled network learns from
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
     /// Where best/, last/, metrics.csv, the curve and the checkpoint go
     #[arg(long)]

@@ -107,18 +107,28 @@ fn networks_have_the_logits_gradients_and_statistics_of_candle_in_f64() {
 
 #[test]
 fn gradients_into_the_images_flow_as_well() {
-    let images = Var::from_tensor(&random(2, (5, 3, 8, 8))).unwrap();
-    let network = DifferentiableNetwork::new(&resnet(), DType::F32, &Device::Cpu).unwrap();
-    let loss = |images: &Tensor| loss::cross_entropy(&network.logits(images).unwrap(), &labels(5)).unwrap();
-    let gradients = loss(&images).backward().unwrap();
-    let direction = random(4, images.shape());
-    let found = dot(gradients.get(&images).unwrap(), &direction);
-    let side = |step: f64| {
-        let moved = (images.as_tensor().detach() + (&direction * step).unwrap()).unwrap();
-        f64::from(loss(&moved).to_scalar::<f32>().unwrap())
+    let images = random(2, (5, 3, 8, 8));
+    let loss = |images: &Tensor| {
+        let network = DifferentiableNetwork::new(&resnet(), images.dtype(), &Device::Cpu).unwrap();
+        loss::cross_entropy(&network.logits(images).unwrap(), &labels(5)).unwrap()
     };
-    let expected = (side(1e-3) - side(-1e-3)) / 2e-3;
-    assert!((found - expected).abs() < 2e-2 * expected.abs(), "{found}, {expected}");
+    let gradient = |dtype: DType| {
+        let images = Var::from_tensor(&images.to_dtype(dtype).unwrap()).unwrap();
+        let gradients = loss(&images).backward().unwrap();
+        gradients.get(&images).unwrap().to_dtype(DType::F64).unwrap()
+    };
+    let exact = gradient(DType::F64);
+    assert!(error(&gradient(DType::F32), &exact) < 1e-4);
+
+    let (images, direction) = (images.to_dtype(DType::F64).unwrap(), random(4, images.shape()));
+    let direction = direction.to_dtype(DType::F64).unwrap();
+    let side = |step: f64| {
+        let moved = (&images + (&direction * step).unwrap()).unwrap();
+        loss(&moved).to_scalar::<f64>().unwrap()
+    };
+    let expected = (side(1e-6) - side(-1e-6)) / 2e-6;
+    let found = dot(&exact, &direction);
+    assert!((found - expected).abs() < 1e-5 * expected.abs(), "{found}, {expected}");
 }
 
 #[test]
