@@ -10,14 +10,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use riptide_datasets::ImageSet;
 use riptide_datasets::cifar10::Split;
 use riptide_datasets::shapes::{Shapes, TRAIN_FIRST_INDEX};
-use riptide_models::train::{Augmentation, Recipe, Targets, Trainer, TrainingSet};
-use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, ResNet, ResNetConfig};
+use riptide_models::train::{Augmentation, Recipe, Targets, Teaching, Trainer, TrainingSet, untrained_student};
+use riptide_models::{Network, ResNet, ResNetConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, cifar10_split};
 
-/// Images that go through the teacher at a time.
-const CHUNK: usize = 4096;
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const METRICS: &str = "metrics.json";
 
@@ -151,17 +149,10 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     let taught = match &teacher {
         None => None,
         Some(teacher) => {
-            let plain = probabilities(teacher, &training, "the classifier's outputs")?;
-            let mirrored = if recipe.augmentation == Augmentation::None {
-                Vec::new()
-            } else {
-                probabilities(teacher, &mirrored(&training)?, "those of the mirrored images")?
-            };
-            Some((
-                plain,
-                mirrored,
-                probabilities(teacher, &validation, "those for validation")?,
-            ))
+            let bar = counter(training.len(), "the classifier's outputs");
+            let teaching = Teaching::new(teacher, training.pixels(), &recipe, |n| bar.inc(n as u64))?;
+            bar.finish_and_clear();
+            Some((teaching, probabilities(teacher, &validation, "those for validation")?))
         }
     };
     let labels = training.labels().context("these images have no labels to learn from")?;
@@ -169,7 +160,7 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
         pixels: training.pixels(),
         targets: match &taught {
             None => Targets::Labels(labels),
-            Some((plain, mirrored, _)) => Targets::Probabilities { plain, mirrored },
+            Some((teaching, _)) => teaching.targets(),
         },
     };
     let mut trainer = Trainer::new(&network, recipe)?;
@@ -193,7 +184,7 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
         let summary = epoch(&mut trainer, set, training.len())?;
         let network = trainer.network()?;
         let (validation_loss, validation_accuracy) =
-            validate(&network, &validation, taught.as_ref().map(|taught| taught.2.as_slice()))?;
+            validate(&network, &validation, taught.as_ref().map(|taught| taught.1.as_slice()))?;
         let row = Row {
             epoch: summary.epoch,
             learning_rate: summary.learning_rate,
@@ -278,18 +269,7 @@ fn recipe(args: &TrainArgs) -> Recipe {
 fn initial(args: &TrainArgs, images: &ImageSet, teacher: Option<&Network>) -> anyhow::Result<Network> {
     let (height, width, n_classes) = (images.height(), images.width(), images.class_names().len());
     Ok(match (args.what, teacher) {
-        (What::Distilled, Some(teacher)) => {
-            let (height, width) = teacher.input_size();
-            let config = DistilledCnnConfig {
-                n_filters1: args.filters,
-                n_classes: teacher.n_classes(),
-                height,
-                width,
-                preprocessing: teacher.preprocessing(),
-                ..Default::default()
-            };
-            DistilledCnn::random(config, args.seed)?.into()
-        }
+        (What::Distilled, Some(teacher)) => untrained_student(teacher, args.filters, args.seed)?.into(),
         _ => {
             let config = ResNetConfig {
                 depth: args.depth,
@@ -321,30 +301,18 @@ fn epoch(trainer: &mut Trainer, set: TrainingSet<'_>, n: usize) -> anyhow::Resul
 
 /// Class probabilities (n, n_classes) of all images.
 fn probabilities(network: &Network, images: &ImageSet, what: &str) -> anyhow::Result<Vec<f32>> {
-    use candle_core::{Device, Module as _, Tensor};
-    let bar = ProgressBar::new(images.len() as u64).with_message(what.to_owned());
-    bar.set_style(ProgressStyle::with_template(
-        "{msg} {wide_bar} {human_pos}/{human_len}",
-    )?);
-    bar.enable_steady_tick(Duration::from_millis(500));
-    let bytes = 3 * images.height() * images.width();
-    let mut all = Vec::with_capacity(images.len() * network.n_classes());
-    for chunk in images.pixels().chunks(CHUNK * bytes) {
-        let shape = (chunk.len() / bytes, images.height(), images.width(), 3);
-        let batch = Tensor::from_slice(chunk, shape, &Device::Cpu)?;
-        all.extend(network.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?);
-        bar.inc((chunk.len() / bytes) as u64);
-    }
+    let bar = counter(images.len(), what);
+    let all = network.predict_proba(images.pixels(), |n| bar.inc(n as u64))?;
     bar.finish_and_clear();
     Ok(all)
 }
 
-/// The images, left and right exchanged.
-fn mirrored(images: &ImageSet) -> anyhow::Result<ImageSet> {
-    let row = 3 * images.width();
-    let rows = images.pixels().chunks_exact(row);
-    let pixels = rows.flat_map(|row| row.as_chunks::<3>().0.iter().rev().flatten().copied());
-    Ok(images.with_pixels(pixels.collect())?)
+fn counter(images: usize, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(images as u64).with_message(what.to_owned());
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
 }
 
 /// Mean loss, and the share of images whose most probable class is the target's: the label, or the classifier's answer.

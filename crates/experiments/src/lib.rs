@@ -39,6 +39,7 @@ mod table;
 
 pub use contamination::Batch;
 pub use error::ExperimentError;
+pub use figures::{Picture, contact_sheet};
 pub use harmfulness::Kind;
 pub use protocol::{Protocol, ProtocolParams, Sampling};
 pub use run::{Observer, Silent, Timings, run};

@@ -1,6 +1,7 @@
 //! Figures of a run, each as SVG and PNG: drawn from numbers alone, so that the same run gives the same bytes.
 
 mod axes;
+mod contact;
 mod harm;
 mod heat;
 mod legend;
@@ -19,6 +20,7 @@ use crate::harmfulness::{CorruptedPass, Pass};
 use crate::subject::TestImages;
 use crate::summary::Summary;
 
+pub use contact::{Picture, contact_sheet};
 pub(crate) use sheet::{Strip, strips};
 pub(crate) use svg::CSS;
 

@@ -17,7 +17,7 @@ const LONGEST: u32 = 128;
 const SMALL: f64 = 12.5;
 
 /// An image as a data URI, so that drawings and page need no other file.
-fn data_uri(pixels: &[u8], height: usize, width: usize) -> Result<String, ExperimentError> {
+pub(super) fn data_uri(pixels: &[u8], height: usize, width: usize) -> Result<String, ExperimentError> {
     let fail = |reason: String| ExperimentError::Figure {
         figure: "an image".to_owned(),
         reason,
