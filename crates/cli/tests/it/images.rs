@@ -66,9 +66,19 @@ fn folders_globs_and_batch_files_score_as_arrays_do() {
     assert_eq!(records(&format!("{large} --resize")).len(), 1);
 }
 
-/// From a folder of pictures and an ONNX file to an alarm, with one epoch only.
+#[test]
+fn a_detector_is_fitted_to_a_keras_classifier() {
+    fit_and_detect("resnet.h5");
+}
+
+#[cfg(feature = "onnx")]
 #[test]
 fn a_detector_is_fitted_to_an_onnx_classifier() {
+    fit_and_detect("resnet_nhwc.onnx");
+}
+
+/// From images and a classifier's file to an outcome, with two epochs only.
+fn fit_and_detect(classifier: &str) {
     let root = tempfile::tempdir().unwrap();
     let path = |name: &str| root.path().join(name).display().to_string();
     // The fixture takes images of 10 x 14 pixels.
@@ -84,7 +94,7 @@ fn a_detector_is_fitted_to_an_onnx_classifier() {
     .unwrap();
     let fit = format!(
         "fit --classifier {} --images {} --epochs 2 --filters 8 --n-ref 100 --seed 5 --preprocessing none",
-        repository("fixtures/models/resnet_nhwc.onnx").display(),
+        repository("fixtures/models").join(classifier).display(),
         path("images.npy")
     );
     let made = document(&format!("{fit} --out {} --alternative greater --p-val 0.01", path("a")));
