@@ -1,10 +1,22 @@
 //! Files that appear whole or not at all.
 
+use std::io::Write;
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
 use crate::error::{DatasetError, Result};
+
+/// Writes `bytes` to a temporary file beside `path`, then renames it; on an error nothing is left.
+///
+/// # Errors
+/// A folder that does not exist or cannot be written, a full disk.
+pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    let mut file = temporary(path)?;
+    file.write_all(bytes).map_err(|source| DatasetError::io(path, source))?;
+    persist(file, path)
+}
 
 /// A temporary file in the folder where `path` is going to be; it goes away unless it is persisted.
 pub(crate) fn temporary(path: &Path) -> Result<NamedTempFile> {

@@ -127,6 +127,19 @@ impl Cifar10Source {
         Self::open_for(path.as_ref(), split, false)
     }
 
+    /// Opens one batch file; the classes have their published names.
+    ///
+    /// # Errors
+    /// A file that does not exist, is empty or is not a whole number of records.
+    pub fn open_batch(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self {
+            origin: Origin::Folder(PathBuf::new()),
+            waiting: VecDeque::new(),
+            current: Some(open_file(path.as_ref())?),
+            class_names: CLASS_NAMES.map(str::to_owned).to_vec(),
+        })
+    }
+
     /// `whole`: the split is going to be read whole, so one pass over an archive may keep all of its files.
     fn open_for(path: &Path, split: Split, whole: bool) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(|source| DatasetError::io(path, source))?;

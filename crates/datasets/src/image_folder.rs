@@ -226,6 +226,10 @@ impl ImageSource for ImageFolder {
     fn remaining(&self) -> Option<u64> {
         Some(self.waiting.len() as u64)
     }
+
+    fn files(&self) -> Option<Vec<PathBuf>> {
+        Some(self.waiting.iter().map(|(path, _)| path.clone()).collect())
+    }
 }
 
 /// Decodes one file to 8-bit RGB; the error is what was wrong with it.

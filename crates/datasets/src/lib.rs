@@ -42,7 +42,7 @@
 //! ```
 
 mod archive;
-mod atomic;
+pub mod atomic;
 pub mod cifar10;
 pub mod cifar10_c;
 pub mod error;

@@ -96,6 +96,10 @@ pub enum DetectorError {
     #[error("the detector has no threshold: call infer_threshold on clean images, or set_threshold, before predict")]
     NoThreshold,
 
+    /// Findings by class were asked of a detector that does not know what the networks answered to its reference.
+    #[error("the detector was saved without the answers to its reference's images: fit or import it again")]
+    NoAnswers,
+
     /// The energy score was asked for where only probabilities are at hand.
     #[error(
         "the energy score needs the classifier's logits, which cannot be had from its probabilities: pass them with ScoreInput::with_logits, or choose another score"

@@ -10,6 +10,7 @@
 //! | Is this image suspicious? | [`ModelDistillation::predict`], after [`infer_threshold`](ModelDistillation::infer_threshold) |
 //! | Have the scores of this batch changed? | [`KsDrift`], [`CvmDrift`] |
 //! | Does this batch hold harmful images, and how many? | [`HarmTest`] |
+//! | Which classes are they of? | [`harm::excess_by_class`], [`harm::excess_by_pair`] |
 //! | How is the distilled network made? | [`distillation::Distiller`] |
 //! | How is all of that kept? | [`Detector`] |
 //!
@@ -93,4 +94,4 @@ pub use harm::{HarmOutcome, HarmTest};
 pub use images::Images;
 pub use instance_score::{DistillationScore, Score, ScoreInput, ScoreKind};
 pub use networks::{Classifier, ClassifierPair, Probabilities, ScoringNetworks};
-pub use saving::{Detector, DetectorSettings};
+pub use saving::{Answers, Detector, DetectorSettings};

@@ -76,6 +76,12 @@ impl Probabilities {
             .collect()
     }
 
+    /// The class that the distilled network gives each instance, likewise.
+    #[must_use]
+    pub fn distilled_classes(&self) -> Vec<usize> {
+        self.distilled.chunks_exact(self.n_classes.max(1)).map(argmax).collect()
+    }
+
     /// Appends the instances of `other`.
     ///
     /// # Errors

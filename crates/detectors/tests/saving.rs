@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use riptide_detectors::drift::{Correction, ReferenceUpdate};
-use riptide_detectors::saving::{MANIFEST, Preprocessing};
-use riptide_detectors::{BoxError, CvmDrift, Detector, DetectorError, DetectorSettings, KsDrift, Samples};
+use riptide_detectors::saving::{Answers, MANIFEST, Preprocessing};
+use riptide_detectors::{
+    BoxError, CvmDrift, Detector, DetectorError, DetectorSettings, KsDrift, Probabilities, Samples, Score, ScoreKind,
+};
 use riptide_stats::ks::Alternative;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -100,6 +102,40 @@ fn a_detector_comes_back_as_it_was() {
         ["detector"],
         "nothing is left beside the folder"
     );
+}
+
+#[test]
+fn answers_to_the_reference_come_back_and_must_be_classes() {
+    let root = TempDir::new().unwrap();
+    let dir = root.path().join("detector");
+    let probabilities = Probabilities::new([0.9, 0.1].repeat(50), [0.2, 0.8].repeat(50), 2).unwrap();
+    let answers = Answers::from(&probabilities);
+    assert_eq!((answers.classifier[49], answers.distilled[49]), (0, 1));
+    let detector = detector().with_answers(answers.clone()).unwrap();
+    save(&detector, &dir, "net").unwrap();
+    let (loaded, _) = load(&dir).unwrap();
+    assert_eq!((&loaded, loaded.answers()), (&detector, Some(&answers)));
+
+    let mut unknown = answers.clone();
+    unknown.distilled[7] = 2;
+    assert!(detector.clone().with_answers(unknown).is_err());
+    let mut few = answers;
+    few.classifier.pop();
+    assert!(detector.with_answers(few).is_err());
+}
+
+#[test]
+fn settings_choose_the_score() {
+    let mut settings = detector().settings().clone();
+    let probabilities = Probabilities::new(vec![0.9, 0.1], vec![0.2, 0.8], 2).unwrap();
+    let tempered = settings.score_probabilities(&probabilities).unwrap();
+    settings.temperature = 1.0;
+    let kld = settings.score_probabilities(&probabilities).unwrap();
+    assert_eq!(kld, ScoreKind::Distillation.score((&probabilities).into()).unwrap());
+    assert_ne!(kld, tempered);
+    settings.score = ScoreKind::Margin;
+    let margin = settings.score_probabilities(&probabilities).unwrap();
+    assert!((margin[0] - 0.2).abs() < 1e-6, "{margin:?}");
 }
 
 #[test]

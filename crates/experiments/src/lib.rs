@@ -42,7 +42,7 @@ mod table;
 pub use contamination::Batch;
 pub use error::ExperimentError;
 pub use excess::HarmCell;
-pub use figures::{CurvePoint, write_training_curve};
+pub use figures::{CurvePoint, Picture, contact_sheet, write_training_curve};
 pub use harmfulness::Kind;
 pub use protocol::{Protocol, ProtocolParams, Sampling};
 pub use run::{Observer, Silent, Timings, run};

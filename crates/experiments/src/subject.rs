@@ -37,6 +37,11 @@ impl Networks {
         })
     }
 
+    /// The two networks.
+    pub fn pair(&self) -> &NetworkPair {
+        &self.pair
+    }
+
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
         self.n_classes

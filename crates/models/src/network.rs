@@ -217,6 +217,31 @@ impl Network {
         Self::new(config, weights)
     }
 
+    /// Class probabilities, row-major (n, n_classes), of raw images, u8 (n, height, width, 3), a bounded number at a time;
+    /// `progress` is told the number of images after each part.
+    ///
+    /// # Errors
+    /// [`ModelError::Images`] where the bytes are not a whole number of images, and those of the network's own pass.
+    pub fn predict_proba(&self, pixels: &[u8], mut progress: impl FnMut(usize)) -> Result<Vec<f32>, ModelError> {
+        const CHUNK: usize = 4096;
+        let (height, width) = self.input_size();
+        let bytes = 3 * height * width;
+        if !pixels.len().is_multiple_of(bytes) {
+            return Err(ModelError::Images {
+                found: format!("slice of {} bytes", pixels.len()),
+                expected: format!("a multiple of the {bytes} bytes of an image"),
+            });
+        }
+        let mut all = Vec::with_capacity(pixels.len() / bytes * self.n_classes());
+        for chunk in pixels.chunks(CHUNK * bytes) {
+            let n = chunk.len() / bytes;
+            let batch = Tensor::from_slice(chunk, (n, height, width, 3), &Device::Cpu)?;
+            all.extend(self.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?);
+            progress(n);
+        }
+        Ok(all)
+    }
+
     /// A copy on another device. An ONNX classifier stays on the CPU.
     ///
     /// # Errors

@@ -23,6 +23,7 @@
 //! - [`ks`]: the Kolmogorov-Smirnov test of one and of two samples, exact and asymptotic, and its distributions.
 //! - [`cvm`]: the two-sample Cramér-von Mises test.
 //! - [`multiple_testing`]: Bonferroni's and Benjamini and Hochberg's corrections.
+//! - [`proportions`]: Fisher's exact test.
 //! - [`summary`]: mean, standard deviation, percentiles.
 //!
 //! The tests give scipy's numbers, to 1e-15 in the statistic and 1e-10 of the p-value; where scipy approximates, they
@@ -32,6 +33,7 @@ pub mod cvm;
 mod error;
 pub mod ks;
 pub mod multiple_testing;
+pub mod proportions;
 pub mod summary;
 
 pub use error::StatsError;

@@ -12,8 +12,8 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use riptide_datasets::ImageSet;
 use riptide_datasets::cifar10::Split;
 use riptide_datasets::shapes::{Shapes, TRAIN_FIRST_INDEX};
-use riptide_models::train::{Augmentation, Recipe, Targets, Trainer, TrainingSet};
-use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, ResNet, ResNetConfig};
+use riptide_models::train::{Augmentation, Recipe, Targets, Trainer, TrainingSet, untrained_student};
+use riptide_models::{DistilledCnnConfig, Network, ResNet, ResNetConfig};
 
 use self::metrics::{Metrics, Row};
 use self::teacher::{Lessons, validate};
@@ -153,16 +153,13 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     let lessons = match &teacher {
         None => None,
         Some(teacher) => {
-            let flips = trainer.recipe().augmentation != Augmentation::None;
-            Some(Lessons::new(teacher, &training, &validation, flips, args.temperature)?)
+            let recipe = trainer.recipe();
+            Some(Lessons::new(teacher, &training, &validation, recipe, args.temperature)?)
         }
     };
     let targets = match &lessons {
         None => Targets::Labels(labels.context("these images have no labels to learn from")?),
-        Some(lessons) => Targets::Probabilities {
-            plain: &lessons.plain,
-            mirrored: &lessons.mirrored,
-        },
+        Some(lessons) => lessons.teaching.targets(),
     };
     let set = TrainingSet {
         pixels: training.pixels(),
@@ -320,18 +317,13 @@ fn initial(args: &TrainArgs, images: &ImageSet, teacher: Option<&Network>) -> an
     let (height, width, n_classes) = (images.height(), images.width(), images.class_names().len());
     Ok(match (args.what, teacher) {
         (What::Distilled, Some(teacher)) => {
-            let (height, width) = teacher.input_size();
-            let config = DistilledCnnConfig {
+            let sizes = DistilledCnnConfig {
                 n_filters1: args.filters,
                 n_conv_layers: args.conv_layers,
                 n_dense: args.dense,
-                n_classes: teacher.n_classes(),
-                height,
-                width,
-                preprocessing: teacher.preprocessing(),
                 ..Default::default()
             };
-            DistilledCnn::random(config, args.seed)?.into()
+            untrained_student(teacher, sizes, args.seed)?.into()
         }
         _ => {
             let config = ResNetConfig {

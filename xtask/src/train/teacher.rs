@@ -2,23 +2,18 @@
 
 use std::time::Duration;
 
-use candle_core::{Device, Module as _, Tensor};
 use indicatif::{ProgressBar, ProgressStyle};
 use riptide_datasets::ImageSet;
 use riptide_detectors::distillation::tempered;
 use riptide_models::Network;
+use riptide_models::train::{Augmentation, Recipe, Teaching};
 
-/// Images that go through a network at a time.
-const CHUNK: usize = 4096;
-
-/// The classifier's outputs, tempered, computed once: (n, n_classes) each.
+/// The classifier's outputs, tempered, computed once.
 #[derive(Debug)]
 pub struct Lessons {
-    /// For the training images.
-    pub plain: Vec<f32>,
-    /// For their mirror images; empty where none is needed.
-    pub mirrored: Vec<f32>,
-    /// For the validation images.
+    /// For the training images, and where the recipe mirrors them, their mirror images.
+    pub teaching: Teaching,
+    /// For the validation images, (n, n_classes).
     pub validation: Vec<f32>,
 }
 
@@ -28,50 +23,38 @@ impl Lessons {
         teacher: &Network,
         training: &ImageSet,
         validation: &ImageSet,
-        flips: bool,
+        recipe: &Recipe,
         temperature: f64,
     ) -> anyhow::Result<Self> {
-        let ask = |images: &ImageSet, what: &str| -> anyhow::Result<Vec<f32>> {
-            let p = probabilities(teacher, images, what)?;
-            Ok(tempered(&p, teacher.n_classes(), temperature)?)
+        let asked = match recipe.augmentation {
+            Augmentation::None => training.len(),
+            _ => 2 * training.len(),
         };
-        Ok(Self {
-            plain: ask(training, "the classifier's outputs")?,
-            mirrored: if flips {
-                ask(&mirrored(training)?, "those of the mirrored images")?
-            } else {
-                Vec::new()
-            },
-            validation: ask(validation, "those for validation")?,
-        })
+        let bar = counter(asked, "the classifier's outputs");
+        let mut teaching = Teaching::new(teacher, training.pixels(), recipe, |n| bar.inc(n as u64))?;
+        bar.finish_and_clear();
+        let temper = |p: &[f32]| tempered(p, teacher.n_classes(), temperature);
+        teaching.plain = temper(&teaching.plain)?;
+        teaching.mirrored = temper(&teaching.mirrored)?;
+        let validation = temper(&probabilities(teacher, validation, "those for validation")?)?;
+        Ok(Self { teaching, validation })
     }
 }
 
 /// Class probabilities (n, n_classes) of all images.
 fn probabilities(network: &Network, images: &ImageSet, what: &str) -> anyhow::Result<Vec<f32>> {
-    let bar = ProgressBar::new(images.len() as u64).with_message(what.to_owned());
-    bar.set_style(ProgressStyle::with_template(
-        "{msg} {wide_bar} {human_pos}/{human_len}",
-    )?);
-    bar.enable_steady_tick(Duration::from_millis(500));
-    let bytes = 3 * images.height() * images.width();
-    let mut all = Vec::with_capacity(images.len() * network.n_classes());
-    for chunk in images.pixels().chunks(CHUNK * bytes) {
-        let shape = (chunk.len() / bytes, images.height(), images.width(), 3);
-        let batch = Tensor::from_slice(chunk, shape, &Device::Cpu)?;
-        all.extend(network.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?);
-        bar.inc((chunk.len() / bytes) as u64);
-    }
+    let bar = counter(images.len(), what);
+    let all = network.predict_proba(images.pixels(), |n| bar.inc(n as u64))?;
     bar.finish_and_clear();
     Ok(all)
 }
 
-/// The images, left and right exchanged.
-fn mirrored(images: &ImageSet) -> anyhow::Result<ImageSet> {
-    let row = 3 * images.width();
-    let rows = images.pixels().chunks_exact(row);
-    let pixels = rows.flat_map(|row| row.as_chunks::<3>().0.iter().rev().flatten().copied());
-    Ok(images.with_pixels(pixels.collect())?)
+fn counter(images: usize, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(images as u64).with_message(what.to_owned());
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
 }
 
 /// Mean loss, and the share of images whose most probable class is the target's: the label, or the classifier's answer.

@@ -214,12 +214,13 @@ fn tuple(text: &str) -> std::result::Result<(Vec<u64>, &str), &'static str> {
     Ok((extents, after))
 }
 
-/// The bytes of a version 1.0 header in C order, padded so that the data starts at a multiple of 64.
+/// The bytes of a version 1.0 header in C order (`dtype` a name, or the list of a structured type), padded so that the data starts at a multiple of 64.
 pub(crate) fn encode(dtype: &str, shape: &[u64]) -> Vec<u8> {
     let extents: Vec<String> = shape.iter().map(u64::to_string).collect();
     let comma = if shape.len() == 1 { "," } else { "" };
+    let quote = if dtype.starts_with('[') { "" } else { "'" };
     let dictionary = format!(
-        "{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}{comma}), }}",
+        "{{'descr': {quote}{dtype}{quote}, 'fortran_order': False, 'shape': ({}{comma}), }}",
         extents.join(", ")
     );
     // At least 20 spaces, as numpy leaves, so that the count can grow in place.

@@ -84,7 +84,7 @@ pub fn write_labels(path: impl AsRef<Path>, labels: &[u32]) -> Result<()> {
 }
 
 /// Bytes, signedness and byte order of an integer dtype.
-fn integer(dtype: &str) -> Option<(usize, bool, bool)> {
+pub(super) fn integer(dtype: &str) -> Option<(usize, bool, bool)> {
     let (order, kind) = match dtype.as_bytes() {
         [order @ (b'<' | b'>' | b'|' | b'='), kind @ ..] => (*order, kind),
         kind => (b'|', kind),
@@ -106,7 +106,7 @@ fn integer(dtype: &str) -> Option<(usize, bool, bool)> {
 }
 
 /// The value of one element of at most eight bytes.
-fn decode(bytes: &[u8], signed: bool, big_endian: bool) -> i128 {
+pub(super) fn decode(bytes: &[u8], signed: bool, big_endian: bool) -> i128 {
     let value = |so_far: i128, byte: &u8| (so_far << 8) | i128::from(*byte);
     let unsigned = match big_endian {
         true => bytes.iter().fold(0, value),

@@ -1,17 +1,22 @@
 //! Images in numpy's `.npy` files: `uint8`, `(N, H, W, 3)`, C order.
 //!
 //! [`NpyImages`] maps a file and reads any range of it, [`NpyStream`] reads one from anything that can only be read once
-//! (standard input), and [`NpyWriter`] and [`write_images`] write one atomically.
+//! (standard input), and [`NpyWriter`] and [`write_images`] write one atomically. [`read_numbers`] reads plain numbers,
+//! [`write_columns`] writes them as a structured array.
 
+mod columns;
 pub mod header;
 mod images;
 mod labels;
+mod numbers;
 mod stream;
 mod write;
 
+pub use columns::{Column, write_columns};
 pub use header::Header;
 pub use images::{NpyImages, NpySource};
 pub use labels::{read_labels, write_labels};
+pub use numbers::read_numbers;
 pub use stream::NpyStream;
 pub use write::{NpyWriter, write_images};
 

@@ -2,6 +2,8 @@
 
 mod open;
 
+use std::path::PathBuf;
+
 pub use open::{OpenOptions, open};
 
 use crate::error::Result;
@@ -21,6 +23,11 @@ pub trait ImageSource {
 
     /// How many images are still to come, where that is known beforehand.
     fn remaining(&self) -> Option<u64>;
+
+    /// The files that are still to be read, where each image is a file of its own.
+    fn files(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
 
     /// Reads everything that is left into one set; `None` when there was nothing left.
     ///
@@ -45,6 +52,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
 
     fn remaining(&self) -> Option<u64> {
         (**self).remaining()
+    }
+
+    fn files(&self) -> Option<Vec<PathBuf>> {
+        (**self).files()
     }
 }
 

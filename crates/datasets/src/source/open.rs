@@ -31,6 +31,7 @@ impl Default for OpenOptions {
 /// - `-`: a `.npy` stream on standard input;
 /// - a file that starts as a `.npy` file does: images `(N, H, W, 3)`;
 /// - a gzip file, or a folder with CIFAR-10's batch files: CIFAR-10 in the binary layout;
+/// - a `.bin` file: one batch file of CIFAR-10;
 /// - anything else: a folder of images, a glob pattern or one image file, as [`ImageFolder::open`] reads them.
 ///
 /// # Errors
@@ -76,6 +77,9 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn Imag
     }
     if start.starts_with(&[0x1f, 0x8b]) {
         return Ok(Box::new(Cifar10Source::open(path, options.split)?));
+    }
+    if path.extension().is_some_and(|extension| extension == "bin") {
+        return Ok(Box::new(Cifar10Source::open_batch(path)?));
     }
     Ok(Box::new(ImageFolder::open(path, options.resize)?))
 }

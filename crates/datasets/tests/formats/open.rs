@@ -24,6 +24,7 @@ fn a_path_is_opened_as_what_it_is() {
         ("a.npy", 3, false),
         ("b.data", 3, false),
         ("cifar", 2, true),
+        ("cifar/test_batch.bin", 2, true),
         ("pictures", 1, true),
         ("pictures/cat/*", 1, false),
     ] {
@@ -31,6 +32,14 @@ fn a_path_is_opened_as_what_it_is() {
         let set = source.read_all().unwrap().unwrap();
         assert_eq!((set.len(), set.labels().is_some()), (len, labelled), "{path}");
     }
+    let one_a_file = open(root.join("pictures"), OpenOptions::default()).unwrap();
+    assert_eq!(one_a_file.files().unwrap(), [root.join("pictures/cat/a.png")]);
+    assert!(
+        open(root.join("a.npy"), OpenOptions::default())
+            .unwrap()
+            .files()
+            .is_none()
+    );
     for (path, words) in [
         ("none", "no such file"),
         ("none.npy", "no such file"),
@@ -40,10 +49,9 @@ fn a_path_is_opened_as_what_it_is() {
         assert!(error.contains(path) && error.contains(words), "{error}");
     }
     fs::write(root.join("x.bin"), b"neither").unwrap();
-    assert!(
-        open(root.join("x.bin"), OpenOptions::default())
-            .unwrap()
-            .read_all()
-            .is_err()
-    );
+    let error = open(root.join("x.bin"), OpenOptions::default())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("x.bin: truncated"), "{error}");
 }

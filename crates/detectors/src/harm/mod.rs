@@ -67,8 +67,10 @@
 //! | none, batch easier | 0 | 100 | 0.000 | 0.000 | 1.000 | 1.000 | 0.0000 |
 //! | none, batch easier | 0 | 1000 | 0.000 | 0.000 | 1.000 | 1.000 | 0.0000 |
 
+mod by_class;
 mod fraction;
 mod test;
 
+pub use by_class::{ClassExcess, PairExcess, excess_by_class, excess_by_pair};
 pub use fraction::{ExcessFraction, excess_fraction};
 pub use test::{HarmConfig, HarmData, HarmOutcome, HarmTest, HarmTestBuilder};

@@ -5,14 +5,15 @@ use std::path::Path;
 use riptide_stats::ks::Alternative;
 use serde::{Deserialize, Serialize};
 
+use super::answers::Answers;
 use super::drift::REFERENCE;
 use super::{folder, npy};
 use crate::distillation::{Loss, ModelDistillation};
 use crate::drift::{DriftConfig, KsDrift, Samples};
 use crate::error::{BoxError, DetectorError};
 use crate::harm::{HarmConfig, HarmTest};
-use crate::instance_score::ScoreKind;
-use crate::networks::ScoringNetworks;
+use crate::instance_score::{DistillationScore, Score, ScoreKind};
+use crate::networks::{Probabilities, ScoringNetworks};
 
 /// The kind of a [`Detector`] in its folder.
 const KIND: &str = "HarmfulDrift";
@@ -84,6 +85,21 @@ impl DetectorSettings {
         }
     }
 
+    /// The score of each instance, as these options have it.
+    ///
+    /// # Errors
+    /// Those of [`Score::score`].
+    pub fn score_probabilities(&self, probabilities: &Probabilities) -> Result<Vec<f32>, DetectorError> {
+        match self.score {
+            ScoreKind::Distillation => DistillationScore {
+                loss: self.loss,
+                temperature: self.temperature,
+            }
+            .score(probabilities.into()),
+            other => other.score(probabilities.into()),
+        }
+    }
+
     fn check(&self) -> Result<(), DetectorError> {
         if self.input_size.contains(&0) {
             return Err(DetectorError::option(
@@ -144,11 +160,13 @@ where
 /// What a saved folder holds beside the networks: the options, the reference's scores and the count of instances seen.
 ///
 /// The folder: `detector.json` (format version, options, SHA-256 of every other file), `x_ref.npy` (scores, f64,
-/// (N, 1)), `classifier/` and `distilled/` in the networks' own format.
+/// (N, 1)), where they are known `x_ref_answers.npy` (classes, f64, (N, 2)), `classifier/` and `distilled/` in the
+/// networks' own format.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detector {
     settings: DetectorSettings,
     reference: Samples<'static>,
+    answers: Option<Answers>,
     n_seen: u64,
 }
 
@@ -187,11 +205,30 @@ impl Detector {
         let detector = Self {
             settings,
             reference,
+            answers: None,
             n_seen,
         };
         detector.ks_drift()?;
         detector.harm_test()?;
         Ok(detector)
+    }
+
+    /// The same detector with what both networks answered to the reference's images.
+    ///
+    /// # Errors
+    /// [`DetectorError::Shape`] unless there is one answer of each a score, and each is a class.
+    pub fn with_answers(self, answers: Answers) -> Result<Self, DetectorError> {
+        answers.check(self.reference.len(), self.settings.class_names.len())?;
+        Ok(Self {
+            answers: Some(answers),
+            ..self
+        })
+    }
+
+    /// What both networks answered to the reference's images, where it is known.
+    #[must_use]
+    pub fn answers(&self) -> Option<&Answers> {
+        self.answers.as_ref()
     }
 
     /// The options.
@@ -261,7 +298,8 @@ impl Detector {
         }
     }
 
-    /// Takes over the reference and the count of instances seen from a drift test that has been running.
+    /// Takes over the reference and the count of instances seen from a drift test that has been running. The answers to
+    /// the reference's images are no longer known then.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -282,6 +320,9 @@ impl Detector {
         };
         folder::write(dir.as_ref(), KIND, content, |root| {
             npy::write(&root.join(REFERENCE), &self.reference)?;
+            if let Some(answers) = &self.answers {
+                answers.write(root)?;
+            }
             save_network(&root.join(CLASSIFIER), "classifier", |path| {
                 networks.save_classifier(path)
             })?;
@@ -304,7 +345,10 @@ impl Detector {
         let dir = dir.as_ref();
         let content: Content = folder::read(dir, KIND)?;
         let reference = npy::read(&dir.join(REFERENCE))?;
-        let detector = Self::with_n_seen(content.settings, reference, content.n_seen)?;
+        let mut detector = Self::with_n_seen(content.settings, reference, content.n_seen)?;
+        if let Some(answers) = Answers::read(dir)? {
+            detector = detector.with_answers(answers)?;
+        }
         let networks = load_networks(&dir.join(CLASSIFIER), &dir.join(DISTILLED)).map_err(|source| {
             DetectorError::NetworkStore {
                 action: "load",

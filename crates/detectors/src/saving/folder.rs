@@ -185,8 +185,11 @@ fn bad_json(path: &Path, error: &serde_json::Error) -> DetectorError {
     }
 }
 
-/// Errors where `dir` holds something that is no detector.
-fn check_replaceable(dir: &Path) -> Result<(), DetectorError> {
+/// Errors where `dir` could not be saved to because it holds something that is no detector: for asking before a long fit.
+///
+/// # Errors
+/// [`DetectorError::BadFormat`], [`DetectorError::Io`] where `dir` is there and cannot be read.
+pub fn check_replaceable(dir: &Path) -> Result<(), DetectorError> {
     if !dir.exists() || dir.join(MANIFEST).is_file() {
         return Ok(());
     }

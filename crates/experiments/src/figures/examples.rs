@@ -18,7 +18,7 @@ const LOSSLESS: u32 = 48;
 const QUALITY: u8 = 88;
 
 /// An image as a data URI, so that drawings and page need no other file.
-fn data_uri(pixels: &[u8], height: usize, width: usize) -> Result<String, ExperimentError> {
+pub(super) fn data_uri(pixels: &[u8], height: usize, width: usize) -> Result<String, ExperimentError> {
     let fail = |reason: String| ExperimentError::Figure {
         figure: "an image".to_owned(),
         reason,

@@ -3,6 +3,7 @@
 mod axes;
 mod chart;
 mod compare;
+mod contact;
 mod examples;
 mod excess;
 mod heat;
@@ -26,6 +27,7 @@ use crate::subject::TestImages;
 use crate::summary::Summary;
 
 pub(crate) use compare::judged_at;
+pub use contact::{Picture, contact_sheet};
 pub(crate) use examples::{Contact, Strip, spaced, strips};
 pub(crate) use heat::Range;
 pub(crate) use legend::Key;

@@ -8,9 +8,11 @@ mod engine;
 mod optimizer;
 mod recipe;
 mod sample;
+mod teaching;
 #[cfg(test)]
 mod tests;
 mod trainer;
 
 pub use recipe::{Augmentation, Optimizer, Recipe, Schedule};
+pub use teaching::{Teaching, untrained_student};
 pub use trainer::{EpochSummary, Progress, Targets, Trainer, TrainingSet};

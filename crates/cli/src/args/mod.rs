@@ -1,0 +1,36 @@
+//! Options that several commands share.
+
+mod images;
+mod network;
+mod values;
+
+pub use images::{Images, ImagesArgs, Reading, open};
+pub use network::NetworkArgs;
+pub use values::{alternative, inside_unit, method, names, percentile, severity, size, triple};
+
+use anyhow::Context;
+
+/// What every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Print JSON on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+impl Common {
+    /// Sets up the threads.
+    pub fn start(&self) -> anyhow::Result<()> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(usize::from(threads))
+                .build_global()
+                .context("cannot start the threads")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! `riptide corrupt`: the corruptions of CIFAR-10-C on any images.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use riptide_corruptions::{Cifar10cWriter, Corruption, CorruptionError, Corruptor, Severity};
+use riptide_datasets::npy::NpyWriter;
+use serde::Serialize;
+
+use crate::args::{Common, ImagesArgs, open, severity};
+use crate::exit::Ending;
+use crate::output::Output;
+use crate::progress;
+
+/// Options of `riptide corrupt`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  riptide corrupt --images today/ --corruption gaussian_noise --severity 3 --out noisy.npy\n  \
+    riptide corrupt --images cifar-10-batches-bin/ --corruption all --severity all --out cifar-10-c/"
+)]
+pub struct CorruptArgs {
+    #[command(flatten)]
+    images: ImagesArgs,
+
+    /// The corruption, or all
+    #[arg(long, value_name = "NAME", value_parser = corruption())]
+    corruption: Which,
+
+    /// 1 (slight) to 5 (severe), or all five, one after the other
+    #[arg(long, value_name = "S", value_parser = severities)]
+    severity: Severities,
+
+    /// Decides the random numbers
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// A .npy file for one corruption, uint8 (N, H, W, 3), or (5 N, H, W, 3) for all severities; else a folder in the layout of
+    /// CIFAR-10-C, which needs labelled images and all severities
+    #[arg(long, value_name = "Y")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// One corruption or all.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    One(Corruption),
+    All,
+}
+
+/// One severity or all.
+#[derive(Debug, Clone, Copy)]
+struct Severities(Option<Severity>);
+
+fn corruption() -> impl TypedValueParser<Value = Which> {
+    let names = Corruption::ALL.map(Corruption::name);
+    PossibleValuesParser::new(names.into_iter().chain(["all"])).try_map(|name| match name.as_str() {
+        "all" => Ok::<_, CorruptionError>(Which::All),
+        name => name.parse().map(Which::One),
+    })
+}
+
+fn severities(text: &str) -> Result<Severities, String> {
+    severity(text).map(Severities)
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    out: PathBuf,
+    corruptions: Vec<Corruption>,
+    severities: Vec<Severity>,
+    seed: u64,
+    images: u64,
+}
+
+/// Corrupts images.
+pub fn run(args: CorruptArgs) -> anyhow::Result<Ending> {
+    args.common.start()?;
+    let corruptor = Corruptor::new(args.seed);
+    let is_npy = args
+        .out
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+    let report = match (args.corruption, is_npy) {
+        (Which::One(corruption), true) => to_npy(&args, &corruptor, corruption)?,
+        (Which::All, true) => bail!(
+            "--out {}: a .npy file holds one corruption; give a folder",
+            args.out.display()
+        ),
+        (which, false) => to_folder(&args, corruptor, which)?,
+    };
+    let mut out = Output::new(args.common.json);
+    if out.is_json() {
+        out.document(&report)?;
+    } else {
+        let names: Vec<&str> = report.corruptions.iter().map(|corruption| corruption.name()).collect();
+        let what = if names.is_empty() {
+            "nothing new".to_owned()
+        } else {
+            names.join(", ")
+        };
+        let severities: Vec<String> = report.severities.iter().map(ToString::to_string).collect();
+        out.line(format_args!(
+            "{}: {what}, severity {}, seed {}",
+            report.out.display(),
+            severities.join(", "),
+            report.seed
+        ))?;
+    }
+    out.flush()?;
+    Ok(Ending::Fine)
+}
+
+fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> anyhow::Result<Report> {
+    let severities = args
+        .severity
+        .0
+        .map_or(Severity::ALL.to_vec(), |severity| vec![severity]);
+    if severities.len() > 1 && is_stdin(args) {
+        bail!(
+            "--severity all reads the images five times, which standard input cannot give; give one severity, or a file"
+        );
+    }
+    let mut writer: Option<NpyWriter> = None;
+    let mut total = 0;
+    for &severity in &severities {
+        let mut images = open(&args.images.images, args.images.reading, None)?;
+        let Some(n) = images.remaining() else {
+            bail!(
+                "{}: the number of images is not known beforehand",
+                args.images.images.display()
+            );
+        };
+        let bar = progress::images(Some(n), "corrupting");
+        while let Some((first, chunk)) = images.next_chunk()? {
+            let rows = n * severities.len() as u64;
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                None => writer.insert(NpyWriter::create(&args.out, rows, chunk.height(), chunk.width())?),
+            };
+            writer.append(&corruptor.apply_from(&chunk, first as u64, corruption, severity)?)?;
+            bar.inc(chunk.len() as u64);
+            total += chunk.len() as u64;
+        }
+        bar.finish_and_clear();
+        if writer.is_none() {
+            return Err(images.none());
+        }
+    }
+    if let Some(writer) = writer {
+        writer.finish()?;
+    }
+    Ok(Report {
+        out: args.out.clone(),
+        corruptions: vec![corruption],
+        severities,
+        seed: args.seed,
+        images: total,
+    })
+}
+
+fn to_folder(args: &CorruptArgs, corruptor: Corruptor, which: Which) -> anyhow::Result<Report> {
+    if args.severity.0.is_some() {
+        bail!(
+            "--out {}: a folder in the layout of CIFAR-10-C holds all severities; give --severity all, or a .npy file",
+            args.out.display()
+        );
+    }
+    if is_stdin(args) {
+        bail!("a folder is written from images that can be read more than once; give a file or folder instead of -");
+    }
+    let wanted = match which {
+        Which::All => Corruption::ALL.to_vec(),
+        Which::One(corruption) => vec![corruption],
+    };
+    let first = open(&args.images.images, args.images.reading, None)?;
+    let n = first.remaining().unwrap_or_default();
+    let writer = Cifar10cWriter::new(corruptor, &args.out);
+    let bar = progress::images(Some(n * 5 * wanted.len() as u64), "corrupting");
+    let mut written = Vec::new();
+    for &corruption in &wanted {
+        written.extend(writer.write(&[corruption], || args.images.source())?);
+        bar.inc(5 * n);
+    }
+    bar.finish_and_clear();
+    Ok(Report {
+        out: args.out.clone(),
+        images: n * 5 * written.len() as u64,
+        corruptions: written,
+        severities: Severity::ALL.to_vec(),
+        seed: args.seed,
+    })
+}
+
+fn is_stdin(args: &CorruptArgs) -> bool {
+    args.images.images.as_os_str() == "-"
+}

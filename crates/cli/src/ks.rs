@@ -1,0 +1,78 @@
+//! `riptide ks`: the two-sample test on plain numbers.
+
+use std::path::PathBuf;
+
+use riptide_datasets::npy::read_numbers;
+use riptide_stats::ks::{self, Alternative, KsTest, Method};
+use serde::Serialize;
+
+use crate::args::{Common, alternative, method};
+use crate::exit::Ending;
+use crate::output::{Output, p_value};
+
+/// Options of `riptide ks`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  riptide score --detector detector --images reference.npy --out reference-scores.npy\n  \
+    riptide score --detector detector --images today.npy --out scores.npy\n  \
+    riptide ks reference-scores.npy scores.npy --alternative greater"
+)]
+pub struct KsArgs {
+    /// The reference: a .npy file of numbers (N,), or of scores as `riptide score` writes them
+    reference: PathBuf,
+
+    /// The batch, likewise
+    batch: PathBuf,
+
+    /// What counts as a difference; greater: the batch's values are larger
+    #[arg(long, value_parser = alternative(), default_value = "two-sided")]
+    alternative: Alternative,
+
+    /// How the p-value is computed; auto: exact up to 10,000 values a sample
+    #[arg(long, value_parser = method(), default_value = "auto")]
+    method: Method,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    n_reference: usize,
+    n_batch: usize,
+    alternative: Alternative,
+    #[serde(flatten)]
+    test: KsTest,
+}
+
+/// Runs the test and prints it.
+pub fn run(args: KsArgs) -> anyhow::Result<Ending> {
+    args.common.start()?;
+    let reference = read_numbers(&args.reference, Some("score"))?;
+    let batch = read_numbers(&args.batch, Some("score"))?;
+    let test = ks::two_sample(&reference, &batch, args.alternative, args.method)?;
+    let mut out = Output::new(args.common.json);
+    let report = Report {
+        n_reference: reference.len(),
+        n_batch: batch.len(),
+        alternative: args.alternative,
+        test,
+    };
+    if out.is_json() {
+        out.document(&report)?;
+    } else {
+        let which = if test.sign < 0 { "smaller" } else { "larger" };
+        out.line(format_args!("statistic  {:.6}", test.statistic))?;
+        out.line(format_args!("p-value    {} ({})", p_value(test.p_value), test.method))?;
+        out.line(format_args!(
+            "           {} against {} values, {}",
+            report.n_reference, report.n_batch, args.alternative
+        ))?;
+        out.line(format_args!(
+            "           the batch's values are {which} around {}",
+            test.location
+        ))?;
+    }
+    out.flush()?;
+    Ok(Ending::Fine)
+}

@@ -1,0 +1,78 @@
+//! Help, completions and man pages.
+
+use crate::support::{names, output, refused};
+
+const COMMANDS: [&str; 11] = [
+    "fit",
+    "import",
+    "score",
+    "detect",
+    "predict",
+    "explain",
+    "ks",
+    "corrupt",
+    "inspect",
+    "completions",
+    "man",
+];
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let overview = output("--help");
+    insta::assert_snapshot!(overview);
+    for command in COMMANDS {
+        assert!(overview.contains(&format!("\n  {command} ")), "{command}");
+        let help = output(&format!("{command} --help"));
+        assert!(help.contains("Example:\n  riptide "), "{command}: {help}");
+        let is_about_shells = ["completions", "man"].contains(&command);
+        for option in ["--json", "--threads"] {
+            assert_eq!(help.contains(option), !is_about_shells, "{command} {option}");
+        }
+    }
+}
+
+#[test]
+fn shells_and_man_are_served() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(
+            output(&format!("completions {shell}")).contains("batch-size"),
+            "{shell}"
+        );
+    }
+    assert!(output("man").contains(".TH riptide 1"));
+    let folder = tempfile::tempdir().unwrap();
+    output(&format!("man --out {}", folder.path().join("man1").display()));
+    let pages = names(&folder.path().join("man1"));
+    let mut expected: Vec<String> = COMMANDS.iter().map(|command| format!("riptide-{command}.1")).collect();
+    expected.push("riptide.1".to_owned());
+    expected.sort();
+    assert_eq!(pages, expected);
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    for arguments in [
+        "",
+        "guess",
+        "ks one.npy",
+        "ks a.npy b.npy --alternative sideways",
+        "ks a.npy b.npy --method magic",
+        "ks a.npy b.npy --threads 0",
+        "detect --images x.npy",
+        "detect --detector d --images x.npy --batch-size 0",
+        "detect --detector d --images x.npy --p-val 1.5",
+        "detect --detector d --images x.npy --exit-code=maybe",
+        "corrupt --images x.npy --corruption rain --severity 1 --out y.npy",
+        "corrupt --images x.npy --corruption fog --severity 6 --out y.npy",
+        "fit --classifier w --images x --out d --epochs 0",
+        "fit --classifier w --images x --out d --preprocessing whiten",
+        "fit --classifier w --images x --out d --preprocessing mean-std --mean 1,2",
+        "completions tcsh",
+    ] {
+        if arguments.is_empty() {
+            crate::support::riptide(arguments).assert().code(2);
+        } else {
+            refused(2, arguments);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Every form that images come in, fitting on a folder, and corrupting.
+
+use std::fs;
+
+use image::RgbImage;
+use riptide_corruptions::{Corruption, Corruptor, Severity};
+use riptide_datasets::ImageSet;
+use riptide_datasets::npy::{NpyImages, write_images};
+
+use crate::support::{clean_images, document, names, output, records, refused, repository, riptide, shared};
+
+/// Writes each image as a PNG file, in a folder for its class.
+fn write_folder(folder: &std::path::Path, images: &ImageSet) {
+    let labels = images.labels().unwrap();
+    for (index, (image, &label)) in images.images().zip(labels).enumerate() {
+        let class = folder.join(&images.class_names()[label as usize]);
+        fs::create_dir_all(&class).unwrap();
+        let picture = RgbImage::from_raw(32, 32, image.to_vec()).unwrap();
+        picture.save(class.join(format!("{index:03}.png"))).unwrap();
+    }
+}
+
+#[test]
+fn folders_globs_and_batch_files_score_as_arrays_do() {
+    let shared = shared();
+    let root = tempfile::tempdir().unwrap();
+    let images = clean_images(200, 120).slice(0..20).unwrap();
+    write_folder(&root.path().join("folder"), &images);
+    let mut batch = Vec::new();
+    for image in images.images() {
+        batch.push(0u8);
+        (0..3).for_each(|channel| batch.extend(image.iter().skip(channel).step_by(3)));
+    }
+    fs::write(root.path().join("batch.bin"), batch).unwrap();
+    let score = |images: String| {
+        let rows = records(&format!(
+            "score --detector {} --images {images}",
+            shared.detector.display()
+        ));
+        let scores = rows.iter().map(|row| row["score"].as_f64().unwrap());
+        let (mut sorted, files): (Vec<f64>, Vec<_>) =
+            (scores.collect(), rows.iter().map(|row| row["file"].clone()).collect());
+        sorted.sort_by(f64::total_cmp);
+        (sorted, files)
+    };
+    let path = |name: &str| root.path().join(name).display().to_string();
+    let (expected, _) = score(path("batch.bin"));
+    assert_eq!(expected.len(), 20);
+    for name in ["folder", "folder/*/*.png"] {
+        let (found, files) = score(path(name));
+        assert_eq!(found, expected, "{name}");
+        assert!(
+            files.iter().all(|file| file.as_str().unwrap().ends_with(".png")),
+            "{name}: {files:?}"
+        );
+    }
+    let larger = RgbImage::from_pixel(64, 48, image::Rgb([9, 99, 199]));
+    fs::create_dir(root.path().join("large")).unwrap();
+    larger.save(root.path().join("large/a.png")).unwrap();
+    let large = format!(
+        "score --detector {} --images {}",
+        shared.detector.display(),
+        path("large")
+    );
+    assert!(refused(1, &large).contains("add --resize"));
+    assert_eq!(records(&format!("{large} --resize")).len(), 1);
+}
+
+#[test]
+fn a_detector_is_fitted_to_a_keras_classifier() {
+    fit_and_detect("resnet.h5");
+}
+
+#[cfg(feature = "onnx")]
+#[test]
+fn a_detector_is_fitted_to_an_onnx_classifier() {
+    fit_and_detect("resnet_nhwc.onnx");
+}
+
+/// From images and a classifier's file to an outcome, with two epochs only.
+fn fit_and_detect(classifier: &str) {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name).display().to_string();
+    // The fixture takes images of 10 x 14 pixels.
+    let pixels = |n: usize, seed: usize| {
+        (0..n * 420)
+            .map(|i| ((i * i * 31 + i * 17 + seed * i) / 8 % 256) as u8)
+            .collect()
+    };
+    write_images(
+        path("images.npy"),
+        &ImageSet::unlabelled(pixels(60, 3), 10, 14).unwrap(),
+    )
+    .unwrap();
+    let fit = format!(
+        "fit --classifier {} --images {} --epochs 2 --filters 8 --n-ref 100 --seed 5 --preprocessing none",
+        repository("fixtures/models").join(classifier).display(),
+        path("images.npy")
+    );
+    let made = document(&format!("{fit} --out {} --alternative greater --p-val 0.01", path("a")));
+    assert_eq!((&made["n_images"], &made["n_reference"]), (&48.into(), &12.into()));
+    assert_eq!(made["epochs"].as_array().unwrap().len(), 2);
+    let again = document(&format!("{fit} --out {} --threads 1", path("b")));
+    assert_eq!(
+        made["distilled_digest"], again["distilled_digest"],
+        "one seed, one network"
+    );
+    let report = document(&format!("inspect {}", path("a")));
+    assert_eq!(report["settings"]["preprocessing"]["kind"], "none");
+    assert_eq!(report["distilled"]["config"]["preprocessing"], "none");
+    assert_eq!(
+        (
+            &report["settings"]["alternative"],
+            &report["settings"]["drift"]["p_val"]
+        ),
+        (&"greater".into(), &0.01.into())
+    );
+    assert_eq!(
+        report["settings"]["class_names"],
+        serde_json::json!(["0", "1", "2", "3"])
+    );
+    let rows = records(&format!(
+        "detect --detector {} --images {}",
+        path("a"),
+        path("images.npy")
+    ));
+    assert_eq!(rows[0]["n_images"], 60);
+    assert_eq!(names(root.path()), ["a", "b", "images.npy"]);
+}
+
+#[test]
+fn corruptions_are_the_librarys() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name).display().to_string();
+    let images = clean_images(0, 6);
+    write_images(path("clean.npy"), &images).unwrap();
+    let corrupt = format!(
+        "corrupt --images {} --corruption shot_noise --seed 9",
+        path("clean.npy")
+    );
+    output(&format!("{corrupt} --severity 2 --out {}", path("one.npy")));
+    output(&format!("{corrupt} --severity all --out {}", path("all.npy")));
+    let expected = |severity| {
+        let severity = Severity::new(severity).unwrap();
+        Corruptor::new(9)
+            .apply(&images, Corruption::ShotNoise, severity)
+            .unwrap()
+    };
+    let one = NpyImages::open(path("one.npy")).unwrap();
+    assert_eq!(one.read(0..one.len()).unwrap().pixels(), expected(2).pixels());
+    let all = NpyImages::open(path("all.npy")).unwrap();
+    assert_eq!(
+        (all.len(), all.read(24..30).unwrap().pixels()),
+        (30, expected(5).pixels())
+    );
+    let piped = riptide(&format!(
+        "corrupt --images - --corruption shot_noise --seed 9 --severity 2 --out {}",
+        path("piped.npy")
+    ))
+    .write_stdin(fs::read(path("clean.npy")).unwrap())
+    .assert();
+    piped.success();
+    assert_eq!(fs::read(path("piped.npy")).unwrap(), fs::read(path("one.npy")).unwrap());
+
+    write_folder(&root.path().join("folder"), &images);
+    let folder = format!(
+        "corrupt --images {} --corruption fog --severity all --out {}",
+        path("folder"),
+        path("c")
+    );
+    let report = document(&folder);
+    assert_eq!(
+        (&report["images"], &report["corruptions"]),
+        (&30.into(), &serde_json::json!(["fog"]))
+    );
+    assert_eq!(
+        names(&root.path().join("c")),
+        ["batches.meta.txt", "fog.npy", "labels.npy", "riptide.json"]
+    );
+    for (arguments, words) in [
+        (format!("{corrupt} --severity all --out {}", path("d")), "no labels"),
+        (format!("{corrupt} --severity 1 --out {}", path("d")), "--severity all"),
+        (
+            format!(
+                "corrupt --images - --corruption fog --severity all --out {}",
+                path("e.npy")
+            ),
+            "standard input",
+        ),
+    ] {
+        let text = refused(1, &arguments);
+        assert!(text.contains(words), "{text}");
+    }
+}

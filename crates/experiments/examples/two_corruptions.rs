@@ -1,0 +1,38 @@
+//! A small experiment on generated images with the shipped networks: two corruptions, one severity.
+//!
+//! cargo run --release -p riptide-experiments --example two_corruptions -- [OUT]
+//!
+//! Prints the table and writes the report, its figures and every number into OUT.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use riptide_corruptions::{Corruption, Corruptor, Severity};
+use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
+use riptide_experiments::{Networks, ProtocolParams, Silent, TestImages, run, table};
+use riptide_models::Network;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = std::env::args_os()
+        .nth(1)
+        .map_or_else(|| PathBuf::from("out/two_corruptions"), PathBuf::from);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pretrained/shapes");
+    let load = |name| Network::load(shipped.join(name));
+    let networks = Networks::new(load("classifier")?, load("distilled")?)?;
+
+    let clean = Shapes::new(0).generate(TEST_FIRST_INDEX, 800);
+    let images = TestImages::generated("Shapes", clean, Corruptor::new(0))?;
+    let protocol = ProtocolParams {
+        corruptions: vec![Corruption::GaussianNoise, Corruption::Brightness],
+        severities: vec![Severity::new(4)?],
+        n_ref: 300,
+        batch_size: 50,
+        ..Default::default()
+    }
+    .check()?;
+
+    let (summary, _timings) = run(&networks, &images, &protocol, &out, &mut Silent)?;
+    print!("{}", table(&summary));
+    println!("\n{}", out.join("report.html").display());
+    Ok(())
+}
