@@ -93,7 +93,7 @@ impl Most {
                     height: kept.height,
                     width: kept.width,
                     lines: vec![
-                        format!("{} (score {:.2})", image.classifier, image.score),
+                        format!("{}  {:.2}", image.classifier, image.score),
                         format!("distilled: {}", image.distilled),
                         name,
                     ],

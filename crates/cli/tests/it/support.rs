@@ -29,7 +29,10 @@ pub struct Shared {
 /// The command with arguments separated by spaces; none of the paths that the tests use has one.
 pub fn riptide(arguments: &str) -> Command {
     let mut command = Command::cargo_bin("riptide").unwrap();
-    command.args(arguments.split_whitespace()).env_remove("RUST_LOG");
+    command
+        .args(arguments.split_whitespace())
+        .env_remove("RUST_LOG")
+        .env_remove("COLUMNS");
     command
 }
 
