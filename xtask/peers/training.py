@@ -167,6 +167,5 @@ if __name__ == "__main__":
     makers = {
         "PyTorch": PyTorch,
         "PyTorch, channels last": lambda: PyTorch(channels_last=True),
-        "TensorFlow": TensorFlow,
     }
     serve(makers, answer)

@@ -117,6 +117,7 @@ pub fn run(args: TrainingArgs) -> anyhow::Result<()> {
         learners.push((Rates::new("candle".to_owned()), Box::new(StockPair::new(&lesson)?)));
         for peers in [
             Peers::start("training.py", threads)?,
+            Peers::start("training_tensorflow.py", threads)?,
             Peers::start_in("peers-alibi", "alibi-requirements.txt", "alibi.py", threads)?,
         ] {
             absent.extend(peers.found.absent.clone());
