@@ -84,28 +84,30 @@ fn a_killed_training_goes_on_to_the_same_bytes() {
     ends(train(&cut, "classifier", &other_rate), 1, "recipe");
 }
 
+/// A small training of the distilled network.
+const DISTILLED: [&str; 14] = [
+    "--images",
+    "120",
+    "--validation",
+    "20",
+    "--epochs",
+    "1",
+    "--filters",
+    "8",
+    "--conv-layers",
+    "2",
+    "--dense",
+    "5",
+    "--classifier",
+    CLASSIFIER,
+];
+
 #[test]
 fn a_distilled_network_learns_from_a_tempered_classifier() {
     let folder = tempfile::tempdir().unwrap();
     let weights = |name: &str, options: &[&str]| {
         let out = folder.path().join(name);
-        let small = [
-            "--images",
-            "120",
-            "--validation",
-            "20",
-            "--epochs",
-            "1",
-            "--filters",
-            "8",
-            "--conv-layers",
-            "2",
-            "--dense",
-            "5",
-            "--classifier",
-            CLASSIFIER,
-        ];
-        train(&out, "distilled", &[&small[..], options].concat())
+        train(&out, "distilled", &[&DISTILLED[..], options].concat())
             .assert()
             .success();
         fs::read(out.join("last/model.safetensors")).unwrap()
@@ -113,6 +115,93 @@ fn a_distilled_network_learns_from_a_tempered_classifier() {
     let plain = weights("plain", &[]);
     assert_eq!(plain, weights("one", &["--temperature", "1"]));
     assert_ne!(plain, weights("two", &["--temperature", "2"]));
+    assert_ne!(plain, weights("shifted", &["--augment", "shift-flip"]));
+}
+
+#[test]
+fn the_classifier_is_asked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let kept = out.join("teaching.safetensors");
+    train(&out, "distilled", &DISTILLED).assert().success();
+    let (answers, weights) = (
+        fs::read(&kept).unwrap(),
+        fs::read(out.join("last/model.safetensors")).unwrap(),
+    );
+
+    // The file is taken as it is: other answers in it give other weights.
+    let again = |answers: &[u8]| {
+        fs::remove_file(out.join("checkpoint.safetensors")).unwrap();
+        fs::write(&kept, answers).unwrap();
+        train(&out, "distilled", &DISTILLED).assert().success();
+        fs::read(out.join("last/model.safetensors")).unwrap()
+    };
+    assert_eq!(again(&answers), weights);
+    let mut swapped = answers.clone();
+    let row = answers.len() - 2 * 40;
+    swapped.copy_within(row..row + 40, row + 40);
+    assert_ne!(swapped, answers);
+    assert_ne!(again(&swapped), weights);
+
+    // Answers for other images are asked for again.
+    let others = [&DISTILLED[..], &["--augment", "none"]].concat();
+    fs::remove_file(out.join("checkpoint.safetensors")).unwrap();
+    train(&out, "distilled", &others).assert().success();
+    assert_eq!(fs::read(&kept).unwrap().len() / 4, 1000 + (answers.len() / 4 - 2000));
+}
+
+#[test]
+fn a_network_goes_on_with_another_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    train(&first, "classifier", &SMALL).assert().success();
+    let from = first.join("last");
+    let more = |extra: &[&str]| {
+        let options = ["--images", "400", "--validation", "40", "--epochs", "1", "--lr", "1e-9"];
+        let from = ["--augment", "flip", "--from", from.to_str().unwrap()];
+        [&options[..], &from, extra].concat().join(" ")
+    };
+    let run = |options: &str| train(&second, "classifier", &options.split(' ').collect::<Vec<_>>());
+    run(&more(&[])).assert().success();
+    let floats = |folder: &Path| -> Vec<f32> {
+        let bytes = fs::read(folder.join("last/model.safetensors")).unwrap();
+        let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[start..]
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect()
+    };
+    // At such a rate only the batch statistics move.
+    let (before, after) = (floats(&first), floats(&second));
+    let close = before
+        .iter()
+        .zip(&after)
+        .filter(|(a, b)| (*a - *b).abs() < 1e-6)
+        .count();
+    assert!(
+        before != after && close * 10 > before.len() * 9,
+        "{close} of {}",
+        before.len()
+    );
+
+    ends(run(&more(&["--depth", "8"])), 2, "--depth");
+    fs::remove_dir_all(&second).unwrap();
+    ends(
+        train(
+            &second,
+            "distilled",
+            &[
+                &DISTILLED[12..],
+                &["--images", "50", "--validation", "9", "--from", CLASSIFIER],
+            ]
+            .concat(),
+        ),
+        1,
+        "the other kind",
+    );
+    assert!(!second.exists());
 }
 
 #[test]

@@ -126,8 +126,8 @@ fn distil(args: &FitArgs, classifier: &Network, images: &ImageSet) -> anyhow::Re
     };
     let student = untrained_student(classifier, sizes, args.seed)?;
     let mut trainer = Trainer::new(&student.into(), recipe.clone())?;
-    // Each image and its mirror image.
-    let bar = progress::images(Some(2 * images.len() as u64), "asking the classifier");
+    let versions = recipe.augmentation.versions().unwrap_or(1);
+    let bar = progress::images(Some((versions * images.len()) as u64), "asking the classifier");
     let teaching = Teaching::new(classifier, images.pixels(), &recipe, |n| bar.inc(n as u64))?;
     bar.finish_and_clear();
     let bar = progress::images(Some(images.len() as u64 * u64::from(args.epochs)), "distilling");

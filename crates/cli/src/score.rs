@@ -27,7 +27,7 @@ pub struct ScoreArgs {
     #[command(flatten)]
     images: ImagesArgs,
 
-    /// Write the scores to a file instead, as its extension says: .npy (a structured array) or .csv
+    /// Write the scores to a file instead, as its extension says: .npy (a structured array), .csv or .parquet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 

@@ -10,8 +10,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use riptide_kernels::training::{self, Layout, PackedWeights, TrainableConv};
 use riptide_kernels::{
-    Activation, Block, Blocked, ConvParams, Dense, DirectConv, ImageConv, ImageShape, Padding, Result, Scratch, Shape,
-    Simd, Tier, WinogradConv, global_mean_pool,
+    Activation, Block, Blocked, ConvParams, Dense, DirectConv, Epilogue, ImageConv, ImageShape, Padding, Result,
+    Scratch, Shape, Simd, Tier, WinogradConv, global_mean_pool,
 };
 
 /// Images of a call: a group, as the planned networks take them.
@@ -99,7 +99,7 @@ fn convolutions(
 fn direct(simd: Simd, params: ConvParams, weights: &[f32]) -> Result<Option<Convolution>> {
     let conv = DirectConv::new(params, weights, None)?;
     Ok(Some(Box::new(move |input, output| {
-        conv.forward_into(simd, input, None, Activation::Relu, output)
+        conv.forward_into(simd, input, Epilogue::new(Activation::Relu), output)
     })))
 }
 
@@ -110,7 +110,7 @@ fn winograd(simd: Simd, params: ConvParams, weights: &[f32]) -> Result<Option<Co
     let conv = WinogradConv::new(params, weights, None)?;
     let mut scratch = Scratch::default();
     Ok(Some(Box::new(move |input, output| {
-        conv.forward_into(simd, input, None, Activation::Relu, output, &mut scratch)
+        conv.forward_into(simd, input, Epilogue::new(Activation::Relu), output, &mut scratch)
     })))
 }
 

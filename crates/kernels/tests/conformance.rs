@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use riptide_kernels::{
-    Activation, Block, Blocked, ConvParams, Dense, DirectConv, ImageConv, ImageShape, Padding, Scratch, Shape, Simd,
-    Tier, WinogradConv, flatten_nhwc, global_mean_pool, softmax,
+    Activation, Block, Blocked, ConvParams, Dense, DirectConv, Epilogue, ImageConv, ImageShape, Padding, Scratch,
+    Shape, Simd, Tier, WinogradConv, flatten_nhwc, global_mean_pool, softmax,
 };
 
 /// Largest error of direct sums, relative to the largest value.
@@ -63,6 +63,13 @@ impl Layer {
             Activation::Relu
         } else {
             Activation::Linear
+        }
+    }
+
+    fn epilogue(&self) -> Epilogue {
+        Epilogue {
+            accumulate: self.residual,
+            activation: self.activation(),
         }
     }
 
@@ -203,14 +210,16 @@ fn layers(kernel: impl Strategy<Value = ([usize; 2], usize)>) -> impl Strategy<V
         })
 }
 
-fn blocked(layer: &Layer, halo: usize) -> (Blocked, Option<Blocked>, Blocked) {
+/// The input, and the output as it is before: the residual, or zeros.
+fn blocked(layer: &Layer, halo: usize) -> (Blocked, Blocked) {
     let input = layer.shape(layer.params.padding.halo() + halo);
     let input = Blocked::from_nchw(&layer.input(), layer.images, input).unwrap();
-    let output = Blocked::zeros(layer.output(halo), layer.images);
-    let residual = layer
-        .residual()
-        .map(|floats| Blocked::from_nchw(&floats, layer.images, output.shape()).unwrap());
-    (input, residual, output)
+    let shape = layer.output(halo);
+    let output = match layer.residual() {
+        Some(floats) => Blocked::from_nchw(&floats, layer.images, shape).unwrap(),
+        None => Blocked::zeros(shape, layer.images),
+    };
+    (input, output)
 }
 
 /// 48 cases of each test, or as many as `PROPTEST_CASES` says: few, where every instruction is checked by another program.
@@ -232,8 +241,8 @@ proptest! {
         let expected = layer.expected();
         let conv = DirectConv::new(layer.params, &layer.weights(), Some(&layer.bias())).unwrap();
         for (tier, simd) in simds() {
-            let (input, residual, mut output) = blocked(&layer, halo);
-            conv.forward_into(simd, &input, residual.as_ref(), layer.activation(), &mut output).unwrap();
+            let (input, mut output) = blocked(&layer, halo);
+            conv.forward_into(simd, &input, layer.epilogue(), &mut output).unwrap();
             assert_close(&output.to_nchw(), &expected, DIRECT, tier.name());
             // The halo and the channels beyond the last stay zero, as the next layer needs.
             let again = Blocked::from_nchw(&output.to_nchw(), layer.images, output.shape()).unwrap();
@@ -250,8 +259,8 @@ proptest! {
         let conv = WinogradConv::new(layer.params, &layer.weights(), Some(&layer.bias())).unwrap();
         let mut scratch = Scratch::default();
         for (tier, simd) in simds() {
-            let (input, residual, mut output) = blocked(&layer, halo);
-            conv.forward_into(simd, &input, residual.as_ref(), layer.activation(), &mut output, &mut scratch).unwrap();
+            let (input, mut output) = blocked(&layer, halo);
+            conv.forward_into(simd, &input, layer.epilogue(), &mut output, &mut scratch).unwrap();
             assert_close(&output.to_nchw(), &expected, WINOGRAD, tier.name());
             let again = Blocked::from_nchw(&output.to_nchw(), layer.images, output.shape()).unwrap();
             prop_assert_eq!(again.data(), output.data());
@@ -417,7 +426,7 @@ fn wrong_sizes_are_errors() {
     ] {
         let (input, mut output) = (Blocked::zeros(input, 1), Blocked::zeros(output, 1));
         assert!(
-            conv.forward_into(simd, &input, None, Activation::Linear, &mut output)
+            conv.forward_into(simd, &input, Epilogue::new(Activation::Linear), &mut output)
                 .is_err()
         );
     }

@@ -228,6 +228,8 @@ impl Lesson {
 /// Our trainer, from raw images, with the variations of its recipes.
 struct Ours<'a> {
     lesson: &'a Lesson,
+    /// The probabilities again for every version of the images.
+    probabilities: Vec<f32>,
     trainers: [Trainer; 2],
 }
 
@@ -242,21 +244,22 @@ impl<'a> Ours<'a> {
             Trainer::new(&classifier, recipe(Recipe::classifier(u32::MAX)))?,
             Trainer::new(&distilled, recipe(Recipe::distilled(u32::MAX)))?,
         ];
-        Ok(Self { lesson, trainers })
+        let versions = trainers[1].recipe().augmentation.versions().unwrap_or(1);
+        let probabilities = lesson.probabilities.repeat(versions);
+        Ok(Self {
+            lesson,
+            probabilities,
+            trainers,
+        })
     }
 }
 
 impl Learner for Ours<'_> {
     fn rate(&mut self, network: usize, seconds: f64) -> anyhow::Result<f64> {
-        let Lesson {
-            images, probabilities, ..
-        } = self.lesson;
+        let images = &self.lesson.images;
         let targets = match network {
             0 => Targets::Labels(images.labels().context("shapes have labels")?),
-            _ => Targets::Probabilities {
-                plain: probabilities,
-                mirrored: probabilities,
-            },
+            _ => Targets::Probabilities(&self.probabilities),
         };
         let set = TrainingSet {
             pixels: images.pixels(),

@@ -20,6 +20,7 @@ use self::teacher::{Lessons, validate};
 use crate::dataset::{Dataset, cifar10_split};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
+const TEACHING: &str = "teaching.safetensors";
 
 /// Which network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,6 +44,7 @@ enum RecipeName {
 enum Augment {
     None,
     Flip,
+    ShiftFlip,
     CropFlip,
 }
 
@@ -63,6 +65,9 @@ pub struct TrainArgs {
     /// The trained classifier, which the distilled network learns from
     #[arg(long, required_if_eq("what", "distilled"))]
     classifier: Option<PathBuf>,
+    /// A trained network to go on from with another recipe, instead of random weights
+    #[arg(long, value_name = "NETWORK", conflicts_with_all = ["depth", "filters", "conv_layers", "dense"])]
+    from: Option<PathBuf>,
     /// The recipe that the options below change
     #[arg(long, value_enum, default_value = "one-cycle")]
     recipe: RecipeName,
@@ -108,7 +113,7 @@ pub struct TrainArgs {
     /// Temperature of the classifier's outputs, which the distilled network learns from
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
-    /// Where best/, last/, metrics.csv, the curve and the checkpoint go
+    /// Where best/, last/, metrics.csv, the curve, the checkpoint and the classifier's outputs go
     #[arg(long)]
     out: PathBuf,
     /// Go on from the checkpoint in --out
@@ -138,7 +143,10 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     let n = images.len() - args.validation;
     let (training, validation) = (images.slice(0..n)?, images.slice(n..images.len())?);
     let network = initial(&args, &images, teacher.as_ref())?;
-    let data = described(&args, &images, n, teacher.as_ref());
+    let mut data = described(&args, &images, n, teacher.as_ref());
+    if args.from.is_some() {
+        data += &format!(" from {}", network.digest());
+    }
     let mut trainer = Trainer::new(&network, recipe)?;
     let checkpoint = args.out.join(CHECKPOINT);
     let mut metrics = Metrics::new(&args.out, title(&args));
@@ -149,12 +157,21 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
         metrics.resume(trainer.history().len())?;
         eprintln!("going on after epoch {}", trainer.history().len());
     }
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let labels = training.labels();
     let lessons = match &teacher {
         None => None,
         Some(teacher) => {
             let recipe = trainer.recipe();
-            Some(Lessons::new(teacher, &training, &validation, recipe, args.temperature)?)
+            let kept = args.out.join(TEACHING);
+            Some(Lessons::new(
+                teacher,
+                &training,
+                &validation,
+                recipe,
+                args.temperature,
+                &kept,
+            )?)
         }
     };
     let targets = match &lessons {
@@ -165,7 +182,6 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
         pixels: training.pixels(),
         targets,
     };
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     while !trainer.is_finished() {
         let start = Instant::now();
         let done = trainer.history().len();
@@ -219,7 +235,7 @@ fn check(args: &TrainArgs) -> anyhow::Result<()> {
     );
     ensure!(
         !(is_distilled && args.augment == Some(Augment::CropFlip)),
-        "--augment crop-flip: the classifier's outputs for every crop are not computed; give flip or none"
+        "--augment crop-flip: the classifier's outputs for every crop are too many to keep; give shift-flip, flip or none"
     );
     ensure!(
         args.temperature > 0.0 && args.temperature.is_finite(),
@@ -307,14 +323,33 @@ fn recipe(args: &TrainArgs) -> Recipe {
         None => recipe.augmentation,
         Some(Augment::None) => Augmentation::None,
         Some(Augment::Flip) => Augmentation::Flip,
+        Some(Augment::ShiftFlip) => Augmentation::ShiftFlip,
         Some(Augment::CropFlip) => Augmentation::CropFlip,
     };
     recipe
 }
 
-/// The untrained network.
+/// The network that the training begins with.
 fn initial(args: &TrainArgs, images: &ImageSet, teacher: Option<&Network>) -> anyhow::Result<Network> {
     let (height, width, n_classes) = (images.height(), images.width(), images.class_names().len());
+    if let Some(from) = &args.from {
+        let network = Network::load(from)?;
+        let is_distilled = matches!(network, Network::DistilledCnn(_));
+        ensure!(
+            is_distilled == (args.what == What::Distilled),
+            "--from {}: this is the other kind of network",
+            from.display()
+        );
+        let (size, classes) = (network.input_size(), network.n_classes());
+        ensure!(
+            (size, classes) == ((height, width), n_classes),
+            "--from {}: this network is for images of {} x {} pixels in {classes} classes, not {height} x {width} in {n_classes}",
+            from.display(),
+            size.0,
+            size.1
+        );
+        return Ok(network);
+    }
     Ok(match (args.what, teacher) {
         (What::Distilled, Some(teacher)) => {
             let sizes = DistilledCnnConfig {

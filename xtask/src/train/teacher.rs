@@ -1,41 +1,47 @@
 //! What the networks answer: the classifier's outputs to learn from, and how good a network is on the validation images.
 
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use riptide_datasets::ImageSet;
 use riptide_detectors::distillation::tempered;
 use riptide_models::Network;
-use riptide_models::train::{Augmentation, Recipe, Teaching};
+use riptide_models::train::{Recipe, Teaching};
 
 /// The classifier's outputs, tempered, computed once.
 #[derive(Debug)]
 pub struct Lessons {
-    /// For the training images, and where the recipe mirrors them, their mirror images.
+    /// For every version of the training images.
     pub teaching: Teaching,
     /// For the validation images, (n, n_classes).
     pub validation: Vec<f32>,
 }
 
 impl Lessons {
-    /// Asks the classifier.
+    /// Asks the classifier about the training images, unless the file `kept` holds its answers already, and keeps them there.
     pub fn new(
         teacher: &Network,
         training: &ImageSet,
         validation: &ImageSet,
         recipe: &Recipe,
         temperature: f64,
+        kept: &Path,
     ) -> anyhow::Result<Self> {
-        let asked = match recipe.augmentation {
-            Augmentation::None => training.len(),
-            _ => 2 * training.len(),
+        let versions = recipe.augmentation.versions().unwrap_or(1);
+        let data = format!("{} {} {versions}", teacher.digest(), training.digest());
+        let mut teaching = match Teaching::load(kept, &data)? {
+            Some(teaching) => teaching,
+            None => {
+                let bar = counter(versions * training.len(), "the classifier's outputs");
+                let teaching = Teaching::new(teacher, training.pixels(), recipe, |n| bar.inc(n as u64))?;
+                bar.finish_and_clear();
+                teaching.save(kept, &data)?;
+                teaching
+            }
         };
-        let bar = counter(asked, "the classifier's outputs");
-        let mut teaching = Teaching::new(teacher, training.pixels(), recipe, |n| bar.inc(n as u64))?;
-        bar.finish_and_clear();
         let temper = |p: &[f32]| tempered(p, teacher.n_classes(), temperature);
-        teaching.plain = temper(&teaching.plain)?;
-        teaching.mirrored = temper(&teaching.mirrored)?;
+        teaching.probabilities = temper(&teaching.probabilities)?;
         let validation = temper(&probabilities(teacher, validation, "those for validation")?)?;
         Ok(Self { teaching, validation })
     }

@@ -1,5 +1,7 @@
 //! Scoring, detecting, predicting, inspecting and explaining with one detector.
 
+use parquet::file::reader::SerializedFileReader;
+use parquet::record::RowAccessor;
 use riptide_datasets::npy::read_numbers;
 
 use crate::support::{document, names, output, records, riptide, shared};
@@ -99,7 +101,21 @@ fn scores_are_the_same_in_every_form_and_with_any_threads() {
         );
         assert_eq!(cells[3], row["class"].as_str().unwrap());
     }
-    assert_eq!(names(folder.path()), ["scores.csv", "scores.npy"]);
+
+    let parquet = folder.path().join("scores.parquet");
+    output(&format!("{score} --out {}", parquet.display()));
+    let reader = SerializedFileReader::new(std::fs::File::open(&parquet).unwrap()).unwrap();
+    let read: Vec<_> = reader.into_iter().map(|row| row.unwrap()).collect();
+    assert_eq!(read.len(), rows.len());
+    for (index, (found, row)) in read.iter().zip(&rows).enumerate() {
+        let number = |field: &str| row[field].as_f64().map(|value| value as f32);
+        assert_eq!(found.get_long(0).unwrap(), index as i64);
+        assert_eq!(found.get_float(1).ok(), number("score"));
+        assert_eq!(row["prediction"], found.get_uint(2).unwrap());
+        assert_eq!(row["class"], found.get_string(3).unwrap().as_str());
+        assert_eq!(found.get_float(4).ok(), number("confidence"));
+    }
+    assert_eq!(names(folder.path()), ["scores.csv", "scores.npy", "scores.parquet"]);
 
     let piped = riptide(&format!(
         "score --detector {} --images - --json",
@@ -201,4 +217,30 @@ fn harm_is_explained() {
     );
     assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
     insta::assert_snapshot!(output(&explain));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_nightly_job_raises_the_alarm() {
+    let (shared, folder) = (shared(), tempfile::tempdir().unwrap());
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_riptide"));
+    let path = std::env::join_paths(
+        std::iter::once(binary.parent().unwrap().to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let night = |images: &std::path::Path, name: &str| {
+        std::process::Command::new("sh")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/nightly.sh"))
+            .args([&shared.detector, images, &folder.path().join(name)])
+            .env("PATH", path.as_ref().unwrap())
+            .status()
+            .unwrap()
+            .code()
+    };
+    assert_eq!(night(&shared.clean, "quiet"), Some(0));
+    assert_eq!(names(&folder.path().join("quiet")), ["outcomes.jsonl"]);
+    assert_eq!(night(&shared.noisy, "alarm"), Some(3));
+    let expected = ["explain.json", "most-harmful.png", "outcomes.jsonl"];
+    assert_eq!(names(&folder.path().join("alarm")), expected);
+    assert_eq!(night(&folder.path().join("none.npy"), "failed"), Some(1));
 }

@@ -58,14 +58,7 @@ fn missing_and_foreign_files_are_named() {
         ),
         (
             format!("score --detector {detector} --images {clean} --out {}", path("x.txt")),
-            ".npy or .csv",
-        ),
-        (
-            format!(
-                "score --detector {detector} --images {clean} --out {}",
-                path("x.parquet")
-            ),
-            "parquet",
+            ".npy, .csv or .parquet",
         ),
         (
             format!(

@@ -1,6 +1,6 @@
 //! Help, completions and man pages.
 
-use crate::support::{names, output, refused};
+use crate::support::{document, names, output, refused};
 
 const COMMANDS: [&str; 11] = [
     "fit",
@@ -24,9 +24,8 @@ fn every_command_has_help_with_an_example() {
         assert!(overview.contains(&format!("\n  {command} ")), "{command}");
         let help = output(&format!("{command} --help"));
         assert!(help.contains("Example:\n  riptide "), "{command}: {help}");
-        let is_about_shells = ["completions", "man"].contains(&command);
         for option in ["--json", "--threads"] {
-            assert_eq!(help.contains(option), !is_about_shells, "{command} {option}");
+            assert!(help.contains(option), "{command} {option}");
         }
     }
 }
@@ -39,14 +38,21 @@ fn shells_and_man_are_served() {
             "{shell}"
         );
     }
+    let script = document("completions bash");
+    assert_eq!(
+        (&script["shell"], &script["script"]),
+        (&"bash".into(), &output("completions bash").into())
+    );
     assert!(output("man").contains(".TH riptide 1"));
+    assert_eq!(document("man")["page"], output("man"));
     let folder = tempfile::tempdir().unwrap();
-    output(&format!("man --out {}", folder.path().join("man1").display()));
+    let told = document(&format!("man --out {}", folder.path().join("man1").display()));
     let pages = names(&folder.path().join("man1"));
     let mut expected: Vec<String> = COMMANDS.iter().map(|command| format!("riptide-{command}.1")).collect();
     expected.push("riptide.1".to_owned());
     expected.sort();
     assert_eq!(pages, expected);
+    assert_eq!(told["pages"].as_array().map(Vec::len), Some(expected.len()));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::tier::Simd;
 /// let params = ConvParams { in_channels: 1, out_channels: 1, kernel: [3, 3], stride: 1, padding: Padding::all(1) };
 /// let conv = DirectConv::new(params, &[1.0; 9], Some(&[0.5]))?;
 /// let input = Blocked::from_nchw(&[1.0; 4], 1, Shape::new(1, 2, 2))?;
-/// let output = conv.forward(Simd::current()?, &input, None, Activation::Relu)?;
+/// let output = conv.forward(Simd::current()?, &input, Activation::Relu)?;
 /// assert_eq!(output.to_nchw(), [4.5; 4]);
 /// # Ok::<(), riptide_kernels::KernelError>(())
 /// ```
@@ -71,39 +71,19 @@ impl DirectConv {
     ///
     /// # Errors
     /// When a shape disagrees, or the input's halo is smaller than the padding.
-    pub fn forward(
-        &self,
-        simd: Simd,
-        input: &Blocked,
-        residual: Option<&Blocked>,
-        activation: Activation,
-    ) -> Result<Blocked> {
+    pub fn forward(&self, simd: Simd, input: &Blocked, activation: Activation) -> Result<Blocked> {
         let mut output = Blocked::zeros(self.params.output(input.shape(), 1)?, input.images());
-        self.forward_into(simd, input, residual, activation, &mut output)?;
+        self.forward_into(simd, input, Epilogue::new(activation), &mut output)?;
         Ok(output)
     }
 
-    /// Convolves all images into `output`, whose halo may be any and stays as it is. The residual has the shape of the output, halo included.
+    /// Convolves all images into `output`, whose halo may be any and stays as it is.
     ///
     /// # Errors
     /// When a shape disagrees, or the input's halo is smaller than the padding.
-    pub fn forward_into(
-        &self,
-        simd: Simd,
-        input: &Blocked,
-        residual: Option<&Blocked>,
-        activation: Activation,
-        output: &mut Blocked,
-    ) -> Result<()> {
+    pub fn forward_into(&self, simd: Simd, input: &Blocked, epilogue: Epilogue, output: &mut Blocked) -> Result<()> {
         let out_shape = self.params.output(input.shape(), output.shape().halo)?;
         output.check("the output of a convolution", out_shape, input.images())?;
-        if let Some(residual) = residual {
-            residual.check("the residual of a convolution", out_shape, input.images())?;
-        }
-        let epilogue = Epilogue {
-            residual: residual.map(Blocked::data),
-            activation,
-        };
         self.images(
             simd,
             input.shape(),
@@ -123,18 +103,14 @@ impl DirectConv {
         simd: Simd,
         in_shape: Shape,
         input: &[Block],
-        epilogue: Epilogue<'_>,
+        epilogue: Epilogue,
         out_shape: Shape,
         output: &mut [Block],
     ) -> Result<()> {
-        let images = self
-            .params
-            .check_run(in_shape, input, epilogue.residual, out_shape, output)?;
+        let images = self.params.check_run(in_shape, input, out_shape, output)?;
         for n in 0..images {
             let (first, last) = (n * out_shape.len(), (n + 1) * out_shape.len());
             let input = &input[n * in_shape.len()..(n + 1) * in_shape.len()];
-            let residual = epilogue.residual.map(|residual| &residual[first..last]);
-            let epilogue = Epilogue { residual, ..epilogue };
             simd.run(Image {
                 conv: self,
                 in_shape,
@@ -162,7 +138,7 @@ struct Image<'a> {
     conv: &'a DirectConv,
     in_shape: Shape,
     input: &'a [Block],
-    epilogue: Epilogue<'a>,
+    epilogue: Epilogue,
     out_shape: Shape,
     output: &'a mut [Block],
 }
@@ -193,21 +169,24 @@ impl Kernel for Image<'_> {
 }
 
 impl Image<'_> {
-    /// All rows of `OB` output blocks, in tiles of `PX` pixels. The last tile of a row overlaps the one before it.
+    /// All rows of `OB` output blocks, in tiles of `PX` pixels. The last tile of a row overlaps the one before it, unless each pixel can be added but
+    /// once.
     #[inline(always)]
     fn rows<L: Lanes, const PX: usize, const OB: usize>(&mut self, l: L, ob: usize) {
         for y in 0..self.out_shape.height {
             let width = self.out_shape.width;
             let mut x = 0;
-            if width >= PX {
-                while x < width {
-                    let start = x.min(width - PX);
+            while x < width {
+                let start = if self.epilogue.accumulate {
+                    x
+                } else {
+                    x.min(width.saturating_sub(PX))
+                };
+                if start + PX <= width {
                     // SAFETY: the tile's pixels are inside of the row.
                     unsafe { self.tile::<L, PX, OB>(l, ob, y, start) };
                     x = start + PX;
-                }
-            } else {
-                while x < width {
+                } else {
                     // SAFETY: the pixel is inside of the row.
                     unsafe { self.tile::<L, 1, OB>(l, ob, y, x) };
                     x += 1;
@@ -260,7 +239,7 @@ impl Image<'_> {
         for (p, pixel) in acc.iter().enumerate() {
             for (o, sum) in pixel.iter().enumerate() {
                 let at = self.out_shape.index(ob + o, y, x + p);
-                // SAFETY: the pixel is inside of the output, and so of the residual.
+                // SAFETY: the pixel is inside of the output.
                 unsafe { self.epilogue.store(l, *sum, self.output, at) };
             }
         }

@@ -229,7 +229,7 @@ struct Run<'a> {
     conv: &'a ImageConv,
     images: usize,
     input: &'a [f32],
-    epilogue: Epilogue<'a>,
+    epilogue: Epilogue,
     output: &'a mut [Block],
 }
 
@@ -321,7 +321,7 @@ impl Run<'_> {
             }
             for (pixel, to) in acc.into_iter().zip(to) {
                 for (o, sum) in pixel.into_iter().enumerate() {
-                    // SAFETY: the pixel is inside of the output; there is no residual.
+                    // SAFETY: the pixel is inside of the output.
                     unsafe { self.epilogue.store(l, sum, self.output, to + o * out_shape.plane()) };
                 }
             }

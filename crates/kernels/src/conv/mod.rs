@@ -140,7 +140,6 @@ impl ConvParams {
         &self,
         in_shape: Shape,
         input: &[Block],
-        residual: Option<&[Block]>,
         out_shape: Shape,
         output: &[Block],
     ) -> Result<usize> {
@@ -159,9 +158,6 @@ impl ConvParams {
         let images = input.len() / in_shape.len().max(1);
         check_len("the input of a convolution", images * in_shape.len(), input.len())?;
         check_len("the output of a convolution", images * out_shape.len(), output.len())?;
-        if let Some(residual) = residual {
-            check_len("the residual of a convolution", output.len(), residual.len())?;
-        }
         Ok(images)
     }
 }
@@ -176,20 +172,28 @@ pub enum Activation {
     Relu,
 }
 
-/// What is fused into the store of a convolution, after the bias: act(x + residual).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Epilogue<'a> {
-    /// Blocks of the output's shape, halo included, that are added.
-    pub residual: Option<&'a [Block]>,
+/// What is fused into the store of a convolution, after the bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Epilogue {
+    /// Whether what the output holds is added, the residual of a shortcut: act(output + x) in place of act(x).
+    pub accumulate: bool,
     /// What comes last.
     pub activation: Activation,
 }
 
-impl Epilogue<'_> {
-    /// No residual, and the activation.
+impl Epilogue {
+    /// act(x)
     pub const fn new(activation: Activation) -> Self {
         Self {
-            residual: None,
+            accumulate: false,
+            activation,
+        }
+    }
+
+    /// act(output + x)
+    pub const fn onto_output(activation: Activation) -> Self {
+        Self {
+            accumulate: true,
             activation,
         }
     }
@@ -197,13 +201,13 @@ impl Epilogue<'_> {
     /// The value of the pixel at `at` to the output.
     ///
     /// # Safety
-    /// `at` is inside of the output, and the residual is as long as the output.
+    /// `at` is inside of the output.
     #[inline(always)]
     pub(crate) unsafe fn store<L: Lanes>(&self, l: L, value: L::V, output: &mut [Block], at: usize) {
         let mut value = value;
-        if let Some(residual) = self.residual {
+        if self.accumulate {
             // SAFETY: the caller says that the pixel is inside.
-            value = l.add(value, unsafe { l.at(residual, at) });
+            value = l.add(value, unsafe { l.at(output, at) });
         }
         if self.activation == Activation::Relu {
             value = l.max(value, l.zero());

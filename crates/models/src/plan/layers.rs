@@ -79,23 +79,18 @@ impl Conv {
         Ok(Self { kind, input, output })
     }
 
-    /// Convolves `n` images from the front of one buffer into the front of another; a residual is read from its front too.
+    /// Convolves `n` images from the front of one buffer into the front of another.
     pub(super) fn run(
         &self,
         simd: Simd,
         n: usize,
         input: &[Block],
-        epilogue: Epilogue<'_>,
+        epilogue: Epilogue,
         output: &mut [Block],
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
         let input = &input[..n * self.input.len()];
-        let blocks = n * self.output.len();
-        let epilogue = Epilogue {
-            residual: epilogue.residual.map(|residual| &residual[..blocks]),
-            activation: epilogue.activation,
-        };
-        let output = &mut output[..blocks];
+        let output = &mut output[..n * self.output.len()];
         match &self.kind {
             Kind::Direct(conv) => conv.images(simd, self.input, input, epilogue, self.output, output)?,
             Kind::Winograd(conv) => conv.images(simd, self.input, input, epilogue, self.output, output, scratch)?,

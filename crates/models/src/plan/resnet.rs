@@ -15,7 +15,7 @@ use crate::weights::Weights;
 const PART: usize = 4;
 
 /// What most convolutions end with.
-const RELU: Epilogue<'static> = Epilogue::new(Activation::Relu);
+const RELU: Epilogue = Epilogue::new(Activation::Relu);
 
 /// Layers of a residual network, batch normalisation folded in.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ struct ResidualBlock {
 /// One thread's buffers.
 #[derive(Debug)]
 pub(super) struct ResNetScratch {
+    /// The stem's output for one image.
+    stem: Vec<Block>,
     stages: Vec<StageScratch>,
     conv: Scratch,
     means: Vec<f32>,
@@ -52,12 +54,10 @@ pub(super) struct ResNetScratch {
 /// A stage's buffers, for as many images as go through it together.
 #[derive(Debug)]
 struct StageScratch {
-    /// Input of a block, and output of the stage.
+    /// Input of a block, then its output, in the end that of the stage.
     x: Vec<Block>,
     /// Between a block's convolutions.
     inner: Vec<Block>,
-    /// Output of a block before it becomes the next one's input.
-    y: Vec<Block>,
 }
 
 impl ResNetPlan {
@@ -124,11 +124,11 @@ impl ResNetPlan {
                 StageScratch {
                     x: zeros(),
                     inner: zeros(),
-                    y: zeros(),
                 }
             });
         let channels = self.stages.last().map_or(0, |stage| stage.shape.channels);
         ResNetScratch {
+            stem: vec![Block::ZERO; self.stem.output().len()],
             stages: stages.collect(),
             conv: Scratch::default(),
             means: vec![0.0; channels],
@@ -145,7 +145,12 @@ impl ResNetPlan {
     ) -> Result<(), ModelError> {
         let size = self.stem.input().len();
         let n = images.len() / size;
-        let ResNetScratch { stages, conv, means } = scratch;
+        let ResNetScratch {
+            stem,
+            stages,
+            conv,
+            means,
+        } = scratch;
         let ([stage1, stage2, stage3], [first, second, third]) = (self.stages.as_slice(), stages.as_mut_slice()) else {
             return Ok(());
         };
@@ -153,8 +158,8 @@ impl ResNetPlan {
         for (part, images) in images.chunks(PART * size).enumerate() {
             let count = images.len() / size;
             for (i, image) in images.chunks_exact(size).enumerate() {
-                self.stem.images(simd, image, Activation::Relu, &mut first.y)?;
-                stage1.blocks[0].enter(simd, &first.y, (&mut first.inner, &mut first.x), 0, conv)?;
+                self.stem.images(simd, image, Activation::Relu, stem)?;
+                stage1.blocks[0].enter(simd, stem, (&mut first.inner, &mut first.x), 0, conv)?;
                 stage1.finish(simd, 1, first, conv)?;
                 stage2.blocks[0].enter(simd, &first.x, (&mut second.inner, &mut second.x), i, conv)?;
             }
@@ -205,17 +210,13 @@ impl Stage {
         buffers: &mut StageScratch,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let StageScratch { x, inner, y } = buffers;
+        let StageScratch { x, inner } = buffers;
         for (i, block) in self.blocks.iter().enumerate() {
             if i > 0 {
                 block.branch2a.run(simd, n, x, RELU, inner, scratch)?;
             }
-            let sum = Epilogue {
-                residual: Some(x),
-                ..RELU
-            };
-            block.branch2b.run(simd, n, inner, sum, y, scratch)?;
-            std::mem::swap(x, y);
+            let sum = Epilogue::onto_output(Activation::Relu);
+            block.branch2b.run(simd, n, inner, sum, x, scratch)?;
         }
         Ok(())
     }

@@ -12,8 +12,23 @@ pub enum Augmentation {
     None,
     /// Half of them mirrored from left to right.
     Flip,
+    /// Half of them mirrored, and all shifted by -4, 0 or 4 pixels each way, the image's border repeated: eighteen versions of an image, few enough
+    /// for a teacher's outputs for all of them to be kept.
+    ShiftFlip,
     /// Half of them mirrored, and all shifted by up to 4 pixels each way, with zeros coming in (He et al. 2015, section 4.2).
     CropFlip,
+}
+
+impl Augmentation {
+    /// How many versions of an image there are, the image itself first; none where they are too many to be counted up.
+    pub fn versions(self) -> Option<usize> {
+        match self {
+            Self::None => Some(1),
+            Self::Flip => Some(2),
+            Self::ShiftFlip => Some(18),
+            Self::CropFlip => None,
+        }
+    }
 }
 
 /// How the learning rate goes from the first step to the last.

@@ -5,36 +5,80 @@ use rand_chacha::ChaCha8Rng;
 
 use super::recipe::Augmentation;
 
-/// How far [`Augmentation::CropFlip`] shifts an image, in pixels.
-pub(super) const SHIFT: usize = 4;
+/// How far an image is shifted at most, in pixels.
+const SHIFT: usize = 4;
 
 /// How one image is varied.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Variation {
-    pub(super) is_mirrored: bool,
+    /// Which of [`Augmentation::versions`] it is.
+    pub(super) version: usize,
+    is_mirrored: bool,
     /// Rows, from 0 to twice [`SHIFT`].
-    pub(super) down: usize,
+    down: usize,
     /// Columns, from 0 to twice [`SHIFT`].
-    pub(super) right: usize,
+    right: usize,
 }
 
 impl Variation {
+    /// One of the countable versions: mirrored where odd, shifted by one of nine shifts, the first of them none.
+    pub(super) fn of(version: usize) -> Self {
+        let shift = version / 2;
+        // 0, +, - of rows, for 0, +, - of columns.
+        let steps = [SHIFT, 2 * SHIFT, 0];
+        Self {
+            version,
+            is_mirrored: version % 2 == 1,
+            down: steps[shift % 3],
+            right: steps[shift / 3 % 3],
+        }
+    }
+
     pub(super) fn draw(augmentation: Augmentation, rng: impl FnOnce() -> ChaCha8Rng) -> Self {
-        let mut variation = Self {
-            is_mirrored: false,
-            down: SHIFT,
-            right: SHIFT,
-        };
         if augmentation == Augmentation::None {
-            return variation;
+            return Self::of(0);
         }
         let mut rng = rng();
-        variation.is_mirrored = rng.random();
-        if augmentation == Augmentation::CropFlip {
-            variation.down = rng.random_range(0..=2 * SHIFT);
-            variation.right = rng.random_range(0..=2 * SHIFT);
+        let is_mirrored = rng.random();
+        match augmentation.versions() {
+            Some(versions) if versions > 2 => {
+                Self::of(2 * rng.random_range(0..versions / 2) + usize::from(is_mirrored))
+            }
+            Some(_) => Self::of(usize::from(is_mirrored)),
+            None => Self {
+                version: 0,
+                is_mirrored,
+                down: rng.random_range(0..=2 * SHIFT),
+                right: rng.random_range(0..=2 * SHIFT),
+            },
         }
-        variation
+    }
+
+    /// Where the pixel in row `y` and column `x` of the varied image comes from, if from within an image of this size.
+    pub(super) fn source(&self, y: usize, x: usize, height: usize, width: usize) -> Option<(usize, usize)> {
+        let x = if self.is_mirrored { width - 1 - x } else { x };
+        let (y, x) = (
+            (y + self.down).checked_sub(SHIFT)?,
+            (x + self.right).checked_sub(SHIFT)?,
+        );
+        (y < height && x < width).then_some((y, x))
+    }
+
+    /// Writes the varied image to `out`, the border's pixels repeated where nothing is; both u8 (height, width, 3).
+    pub(super) fn apply(&self, image: &[u8], height: usize, width: usize, out: &mut [u8]) {
+        let (height, width) = (height as isize, width as isize);
+        let (down, right) = (
+            self.down as isize - SHIFT as isize,
+            self.right as isize - SHIFT as isize,
+        );
+        let pixels = out.as_chunks_mut::<3>().0.iter_mut();
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+        let image = image.as_chunks::<3>().0;
+        for (out, (y, x)) in pixels.zip(places) {
+            let x = if self.is_mirrored { width - 1 - x } else { x };
+            let (y, x) = ((y + down).clamp(0, height - 1), (x + right).clamp(0, width - 1));
+            *out = image[(y * width + x) as usize];
+        }
     }
 }
 
@@ -81,4 +125,39 @@ fn argmax(values: &[f32]) -> usize {
         .enumerate()
         .reduce(|best, next| if next.1 > best.1 { next } else { best });
     best.map_or(0, |(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_the_image_mirrored_and_shifted() {
+        let (height, width) = (9, 11);
+        let image: Vec<u8> = (0..height * width * 3).map(|i| (i * i % 251) as u8).collect();
+        let at = |image: &[u8], y: usize, x: usize| image[(y * width + x) * 3..][..3].to_vec();
+        let mut all = Vec::new();
+        for version in 0..18 {
+            let variation = Variation::of(version);
+            let mut out = vec![0; image.len()];
+            variation.apply(&image, height, width, &mut out);
+            for y in 0..height {
+                for x in 0..width {
+                    if let Some((from_y, from_x)) = variation.source(y, x, height, width) {
+                        assert_eq!(at(&out, y, x), at(&image, from_y, from_x), "{version}");
+                    }
+                }
+            }
+            all.push(out);
+        }
+        assert_eq!(all[0], image);
+        assert_eq!(at(&all[1], 3, 2), at(&image, 3, width - 3));
+        // Rows come from further down: the last five repeat the last one.
+        assert_eq!(at(&all[2], 0, 5), at(&image, SHIFT, 5));
+        assert_eq!(at(&all[2], height - 1, 5), at(&image, height - 1, 5));
+        assert_eq!(at(&all[2], height - SHIFT, 5), at(&image, height - 1, 5));
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 18);
+    }
 }

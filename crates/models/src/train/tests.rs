@@ -254,10 +254,7 @@ fn both_networks_learn_what_they_are_shown() {
         schedule: Schedule::OneCycle,
         ..Recipe::classifier(12)
     };
-    let probabilities = Targets::Probabilities {
-        plain: &plain,
-        mirrored: &[],
-    };
+    let probabilities = Targets::Probabilities(&plain);
     let cases = [
         (
             NetworkConfig::from(teacher),

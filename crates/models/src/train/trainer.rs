@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{self, Engine, FlatLayout, write_image};
 use super::optimizer::update;
-use super::recipe::{Augmentation, Recipe};
-use super::sample::{SHIFT, Target, Variation, row_gradient};
+use super::recipe::Recipe;
+use super::sample::{Target, Variation, row_gradient};
 use crate::config::{NetworkConfig, ParameterKind};
 use crate::error::ModelError;
 use crate::forward::Input;
@@ -22,13 +22,11 @@ use crate::weights::Weights;
 pub enum Targets<'a> {
     /// The class of each image; the loss is the cross-entropy.
     Labels(&'a [u32]),
-    /// Class probabilities (n, n_classes) that a teacher gives each image and its mirror image; the loss is the divergence KL(teacher || network).
-    Probabilities {
-        /// For the images as they are.
-        plain: &'a [f32],
-        /// For the mirrored images; empty where none is needed.
-        mirrored: &'a [f32],
-    },
+    /// Class probabilities (versions, n, n_classes) that a teacher gives each version of each image, [`Augmentation::versions`] of them; the
+    /// loss is the divergence KL(teacher || network).
+    ///
+    /// [`Augmentation::versions`]: super::Augmentation::versions
+    Probabilities(&'a [f32]),
 }
 
 /// Images to learn from.
@@ -242,19 +240,18 @@ impl Trainer {
                     return fault(format!("set with label {label}"), format!("labels below {classes}"));
                 }
             }
-            Targets::Probabilities { plain, mirrored } => {
-                let no_mirrors = self.recipe.augmentation == Augmentation::None;
-                let enough = plain.len() == n * classes && (no_mirrors || mirrored.len() == n * classes);
-                if !enough || self.recipe.augmentation == Augmentation::CropFlip {
-                    let found = format!(
-                        "set with {} and {} probabilities of the teacher",
-                        plain.len(),
-                        mirrored.len()
-                    );
-                    let expected = format!(
-                        "{} for the images and, to flip them, their mirrors (crops have none)",
-                        n * classes
-                    );
+            Targets::Probabilities(probabilities) => {
+                let expected = self
+                    .recipe
+                    .augmentation
+                    .versions()
+                    .map(|versions| versions * n * classes);
+                if expected != Some(probabilities.len()) {
+                    let found = format!("set with {} probabilities of the teacher", probabilities.len());
+                    let expected = match expected {
+                        Some(expected) => format!("{expected}, for every version of every image"),
+                        None => "an augmentation whose versions can be counted".to_owned(),
+                    };
                     return fault(found, expected);
                 }
             }
@@ -283,6 +280,7 @@ impl Trainer {
             .map(|&image| Variation::draw(self.recipe.augmentation, || self.random(epoch, image as u32)))
             .collect();
         self.fill(set.pixels, batch, &variations);
+        let versions = self.recipe.augmentation.versions().unwrap_or(1);
         let logits = self.engine.forward(&self.parameters, &mut self.statistics)?;
         let mut d_logits = vec![0.0; logits.len()];
         let (mut loss, mut right) = (0.0, 0);
@@ -290,9 +288,9 @@ impl Trainer {
         for ((logits, d), (&image, variation)) in rows.zip(batch.iter().zip(&variations)) {
             let target = match set.targets {
                 Targets::Labels(labels) => Target::Class(labels[image] as usize),
-                Targets::Probabilities { plain, mirrored } => {
-                    let all = if variation.is_mirrored { mirrored } else { plain };
-                    Target::Probabilities(&all[image * classes..(image + 1) * classes])
+                Targets::Probabilities(all) => {
+                    let n = all.len() / classes / versions;
+                    Target::Probabilities(&all[(variation.version * n + image) * classes..][..classes])
                 }
             };
             let (row_loss, is_right) = row_gradient(logits, target, batch.len(), d);
@@ -322,6 +320,7 @@ impl Trainer {
             ..
         } = self.config.input();
         let bytes = 3 * height * width;
+        let versions = self.recipe.augmentation.versions();
         let input = self.engine.input();
         input.resize(batch.len());
         let (shape, images) = input.images_mut();
@@ -329,16 +328,20 @@ impl Trainer {
             .zip(batch.par_iter().zip(variations))
             .for_each(|(out, (&image, variation))| {
                 let image = &pixels[image * bytes..(image + 1) * bytes];
-                let table = preprocessing.table(image);
-                write_image(&shape, out, |y, x, c| {
-                    let x = if variation.is_mirrored { width - 1 - x } else { x };
-                    let (y, x) = (y + variation.down, x + variation.right);
-                    if y < SHIFT || x < SHIFT || y - SHIFT >= height || x - SHIFT >= width {
-                        return 0.0;
-                    }
-                    let pixel = ((y - SHIFT) * width + x - SHIFT) * 3 + c;
-                    table[c][usize::from(image[pixel])]
-                });
+                if versions.is_some() {
+                    let mut varied = vec![0; bytes];
+                    variation.apply(image, height, width, &mut varied);
+                    let table = preprocessing.table(&varied);
+                    write_image(&shape, out, |y, x, c| {
+                        table[c][usize::from(varied[(y * width + x) * 3 + c])]
+                    });
+                } else {
+                    let table = preprocessing.table(image);
+                    write_image(&shape, out, |y, x, c| match variation.source(y, x, height, width) {
+                        Some((y, x)) => table[c][usize::from(image[(y * width + x) * 3 + c])],
+                        None => 0.0,
+                    });
+                }
             });
     }
 

@@ -25,18 +25,6 @@ pub(super) struct Grid {
     pub(super) m_plane: usize,
 }
 
-/// One tile of the input.
-#[derive(Clone, Copy)]
-struct Tile {
-    /// Its first pixel.
-    corner: usize,
-    /// Rows and columns of pixels from there to the end of the plane.
-    rows: usize,
-    columns: usize,
-    /// Its place in a plane of V.
-    to: usize,
-}
-
 /// Images whose lengths and shapes are checked and whose scratch is large enough for the grid.
 pub(super) struct Run<'a, const P: usize, F> {
     params: &'a ConvParams,
@@ -45,7 +33,7 @@ pub(super) struct Run<'a, const P: usize, F> {
     grid: Grid,
     in_shape: Shape,
     input: &'a [Block],
-    epilogue: Epilogue<'a>,
+    epilogue: Epilogue,
     out_shape: Shape,
     output: &'a mut [Block],
     scratch: &'a mut Scratch,
@@ -61,7 +49,7 @@ impl<'a, const P: usize, F: Transform<P>> Run<'a, P, F> {
         grid: Grid,
         in_shape: Shape,
         input: &'a [Block],
-        epilogue: Epilogue<'a>,
+        epilogue: Epilogue,
         out_shape: Shape,
         output: &'a mut [Block],
         scratch: &'a mut Scratch,
@@ -156,56 +144,60 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         let rows = (shape.height + 2 * shape.halo).saturating_sub(top).div_ceil(stride);
         let columns = shape.row().saturating_sub(left).div_ceil(stride);
         let start = (block * stride * stride + phase) * grid.tiles + tile;
-        for tx in 0..grid.tiles_x {
-            let tile = Tile {
-                corner: corner + tx * TILE * stride,
-                rows,
-                columns: columns.saturating_sub(tx * TILE),
-                to: start + tx,
-            };
-            // SAFETY: the pixels inside of the plane are inside of the input, plane and tile inside of V.
-            unsafe {
-                if tile.rows >= P && tile.columns >= P {
-                    self.transform_rows::<L, FROM, COUNT, true>(l, tile);
-                } else {
-                    self.transform_rows::<L, FROM, COUNT, false>(l, tile);
-                }
+        // SAFETY: the pixels inside of the plane are inside of the input, plane and tiles inside of V.
+        unsafe {
+            if rows >= P && columns >= (grid.tiles_x - 1) * TILE + P {
+                self.transform_line::<L, FROM, COUNT, true>(l, corner, (rows, columns), start);
+            } else {
+                self.transform_line::<L, FROM, COUNT, false>(l, corner, (rows, columns), start);
             }
         }
     }
 
-    /// Rows `FROM..FROM + COUNT` of B^T d B of one tile. What other rows need is not computed.
+    /// Rows `FROM..FROM + COUNT` of B^T d B of a row of tiles from the pixel `corner` on, with so many rows and columns from there to the end of the
+    /// plane, to `to` in V. What other rows need is not computed.
     ///
     /// # Safety
-    /// FROM + COUNT is at most P. The tile's pixels are inside of the input as far as it says, all of them where it is `WHOLE`, and its place is
-    /// inside of V.
+    /// FROM + COUNT is at most P. The pixels are inside of the input as far as `rows` and `columns` say, all of the tiles where they are `WHOLE`, and
+    /// the tiles are inside of V.
     #[inline(always)]
-    unsafe fn transform_rows<L: Lanes, const FROM: usize, const COUNT: usize, const WHOLE: bool>(
+    unsafe fn transform_line<L: Lanes, const FROM: usize, const COUNT: usize, const WHOLE: bool>(
         &mut self,
         l: L,
-        tile: Tile,
+        corner: usize,
+        (rows, columns): (usize, usize),
+        to: usize,
     ) {
         let stride = self.params.stride;
         let step = stride * self.in_shape.row();
+        // Neighbouring tiles share P - TILE columns.
         let mut half = [[l.zero(); P]; COUNT];
-        for j in 0..P {
-            let mut d = [l.zero(); P];
-            for (i, d) in d.iter_mut().enumerate() {
-                if WHOLE || (i < tile.rows && j < tile.columns) {
-                    // SAFETY: this row and column are inside of the plane.
-                    *d = unsafe { l.at(self.input, tile.corner + i * step + j * stride) };
+        for tx in 0..self.grid.tiles_x {
+            for j in 0..P {
+                if tx > 0 && j < P - TILE {
+                    continue;
+                }
+                let mut d = [l.zero(); P];
+                for (i, d) in d.iter_mut().enumerate() {
+                    if WHOLE || (i < rows && tx * TILE + j < columns) {
+                        // SAFETY: this row and column are inside of the plane.
+                        *d = unsafe { l.at(self.input, corner + i * step + (tx * TILE + j) * stride) };
+                    }
+                }
+                let column = F::input(l, d);
+                for (i, half) in half.iter_mut().enumerate() {
+                    half[j] = column[FROM + i];
                 }
             }
-            let column = F::input(l, d);
             for (i, half) in half.iter_mut().enumerate() {
-                half[j] = column[FROM + i];
-            }
-        }
-        for (i, half) in half.into_iter().enumerate() {
-            let at = i * P * self.grid.v_plane + tile.to;
-            for (j, v) in F::input(l, half).into_iter().enumerate() {
-                // SAFETY: plane and tile are inside of V.
-                unsafe { l.put(v, &mut self.scratch.v, at + j * self.grid.v_plane) };
+                let at = i * P * self.grid.v_plane + to + tx;
+                for (j, v) in F::input(l, *half).into_iter().enumerate() {
+                    // SAFETY: plane and tile are inside of V.
+                    unsafe { l.put(v, &mut self.scratch.v, at + j * self.grid.v_plane) };
+                }
+                for j in 0..P - TILE {
+                    half[j] = half[j + TILE];
+                }
             }
         }
     }
@@ -308,7 +300,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         }
     }
 
-    /// A^T M A of one row of tiles of one block of channels, from `tile` on, with residual and activation, into the output.
+    /// A^T M A of one row of tiles of one block of channels, from `tile` on, with its epilogue, into the output.
     ///
     /// # Safety
     /// `row` counts the rows of tiles of all images; block and tiles are inside of the planes and the output.
@@ -317,31 +309,53 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         let (grid, shape) = (self.grid, self.out_shape);
         let (image, y) = (row / grid.tiles_y, row % grid.tiles_y * TILE);
         let height = (shape.height - y).min(TILE);
+        let from = block * grid.tiles + tile;
         for tx in 0..grid.tiles_x {
-            let width = (shape.width - tx * TILE).min(TILE);
-            let mut half = [[l.zero(); P]; TILE];
-            for j in 0..P {
-                let mut m = [l.zero(); P];
-                for (i, m) in m.iter_mut().enumerate() {
-                    let at = (i * P + j) * grid.m_plane + block * grid.tiles + tile + tx;
-                    // SAFETY: plane, block and tile are inside of M.
-                    *m = unsafe { l.at(&self.scratch.m, at) };
-                }
-                for (half, value) in half.iter_mut().zip(F::output(l, m)) {
-                    half[j] = value;
+            let size = (height, (shape.width - tx * TILE).min(TILE));
+            let corner = image * shape.len() + shape.index(block, y, tx * TILE);
+            // SAFETY: block and tile are inside of M, so many rows and columns from the corner inside of the output.
+            unsafe {
+                if size == (TILE, TILE) {
+                    self.transform_tile::<L, true>(l, from + tx, corner, size);
+                } else {
+                    self.transform_tile::<L, false>(l, from + tx, corner, size);
                 }
             }
-            let corner = image * shape.len() + shape.index(block, y, tx * TILE);
-            for (i, half) in half.into_iter().enumerate() {
-                if i >= height {
-                    break;
-                }
-                for (j, value) in F::output(l, half).into_iter().enumerate() {
-                    if j < width {
-                        let at = corner + i * shape.row() + j;
-                        // SAFETY: the pixel is inside of the output.
-                        unsafe { self.epilogue.store(l, value, self.output, at) };
-                    }
+        }
+    }
+
+    /// A^T M A of the tile at `from` in each plane of M, with its epilogue, to the output's pixels from `corner` on, in so many rows and columns.
+    ///
+    /// # Safety
+    /// The tile is inside of M, the rows and columns inside of the output, and [`TILE`] each where the tile is `WHOLE`.
+    #[inline(always)]
+    unsafe fn transform_tile<L: Lanes, const WHOLE: bool>(
+        &mut self,
+        l: L,
+        from: usize,
+        corner: usize,
+        (height, width): (usize, usize),
+    ) {
+        let mut half = [[l.zero(); P]; TILE];
+        for j in 0..P {
+            let mut m = [l.zero(); P];
+            for (i, m) in m.iter_mut().enumerate() {
+                // SAFETY: the tile is inside of this plane of M.
+                *m = unsafe { l.at(&self.scratch.m, (i * P + j) * self.grid.m_plane + from) };
+            }
+            for (half, value) in half.iter_mut().zip(F::output(l, m)) {
+                half[j] = value;
+            }
+        }
+        for (i, half) in half.into_iter().enumerate() {
+            if !WHOLE && i >= height {
+                break;
+            }
+            for (j, value) in F::output(l, half).into_iter().enumerate() {
+                if WHOLE || j < width {
+                    let at = corner + i * self.out_shape.row() + j;
+                    // SAFETY: the pixel is inside of the output.
+                    unsafe { self.epilogue.store(l, value, self.output, at) };
                 }
             }
         }

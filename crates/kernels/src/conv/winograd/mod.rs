@@ -7,7 +7,7 @@ use engine::{Grid, Run};
 use transform::{TILE, ThreeTaps, Transform, TwoTaps, transform_kernel};
 
 use super::direct::pack_bias;
-use super::{Activation, ConvParams, Epilogue};
+use super::{ConvParams, Epilogue};
 use crate::blocked::{Blocked, Shape};
 use crate::error::{KernelError, Result};
 use crate::lanes::{Block, LANES};
@@ -39,17 +39,17 @@ fn reserve(buffer: &mut Vec<Block>, len: usize) {
 /// A convolution by Winograd's minimal filtering, its weights transformed and packed: 3x3 with stride 1 in a quarter of the multiplications, or 4x4 with
 /// stride 2 in 1 / 2.56 of them.
 ///
-/// y = act(A^T ((G g G^T) * (B^T d B)) A + bias + residual) on tiles of 4x4 outputs (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
+/// y = act(A^T ((G g G^T) * (B^T d B)) A + bias) on tiles of 4x4 outputs (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
 /// Networks"). A 4x4 kernel with stride 2 is a 2x2 kernel with stride 1 over the four phases (even and odd rows and columns) of its input.
 /// Errors are up to about 1e-5 of the largest output, against 1e-6 for [`super::DirectConv`].
 ///
 /// ```
-/// use riptide_kernels::{Activation, Blocked, ConvParams, Padding, Scratch, Shape, Simd, WinogradConv};
+/// use riptide_kernels::{Activation, Blocked, ConvParams, Epilogue, Padding, Scratch, Shape, Simd, WinogradConv};
 /// let params = ConvParams { in_channels: 1, out_channels: 1, kernel: [3, 3], stride: 1, padding: Padding::all(1) };
 /// let conv = WinogradConv::new(params, &[1.0; 9], Some(&[0.5]))?;
 /// let input = Blocked::from_nchw(&[1.0; 4], 1, Shape::new(1, 2, 2))?;
 /// let mut output = Blocked::zeros(Shape::new(1, 2, 2), 1);
-/// conv.forward_into(Simd::current()?, &input, None, Activation::Relu, &mut output, &mut Scratch::default())?;
+/// conv.forward_into(Simd::current()?, &input, Epilogue::new(Activation::Relu), &mut output, &mut Scratch::default())?;
 /// assert!(output.to_nchw().iter().all(|y| (y - 4.5).abs() < 1e-5));
 /// # Ok::<(), riptide_kernels::KernelError>(())
 /// ```
@@ -96,7 +96,7 @@ impl WinogradConv {
         &self.params
     }
 
-    /// Convolves all images into `output`, whose halo stays as it is. The residual has the shape of the output, halo included.
+    /// Convolves all images into `output`, whose halo stays as it is.
     ///
     /// # Errors
     /// When a shape disagrees, or the input's halo is smaller than the padding.
@@ -104,8 +104,7 @@ impl WinogradConv {
         &self,
         simd: Simd,
         input: &Blocked,
-        residual: Option<&Blocked>,
-        activation: Activation,
+        epilogue: Epilogue,
         output: &mut Blocked,
         scratch: &mut Scratch,
     ) -> Result<()> {
@@ -115,13 +114,6 @@ impl WinogradConv {
             self.params.output(in_shape, out_shape.halo)?,
             images,
         )?;
-        if let Some(residual) = residual {
-            residual.check("the residual of a convolution", out_shape, images)?;
-        }
-        let epilogue = Epilogue {
-            residual: residual.map(Blocked::data),
-            activation,
-        };
         self.images(
             simd,
             in_shape,
@@ -143,14 +135,12 @@ impl WinogradConv {
         simd: Simd,
         in_shape: Shape,
         input: &[Block],
-        epilogue: Epilogue<'_>,
+        epilogue: Epilogue,
         out_shape: Shape,
         output: &mut [Block],
         scratch: &mut Scratch,
     ) -> Result<()> {
-        let images = self
-            .params
-            .check_run(in_shape, input, epilogue.residual, out_shape, output)?;
+        let images = self.params.check_run(in_shape, input, out_shape, output)?;
         let (points, phases) = if self.params.stride == 1 { (6, 1) } else { (5, 4) };
         let tiles_x = out_shape.width.div_ceil(TILE);
         let chunk_rows = (CHUNK / tiles_x).max(1);
