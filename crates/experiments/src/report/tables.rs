@@ -120,9 +120,7 @@ pub(super) fn trade(summary: &Summary) -> Option<Table> {
         let areas = by_severity(summary, |severity| {
             Some(summary.score(score, severity)?.auroc?.estimate)
         });
-        // Names may break after an underscore.
-        let name = score.to_string().replace('_', "_\u{200b}");
-        let mut row = cells([name, found_from(summary, score)]);
+        let mut row = cells([score.to_string(), found_from(summary, score)]);
         row.extend([
             mean(Kind::Harmful, few),
             mean(Kind::Harmless, few),
