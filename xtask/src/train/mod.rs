@@ -16,7 +16,7 @@ use riptide_models::train::{Augmentation, Recipe, Targets, Trainer, TrainingSet,
 use riptide_models::{DistilledCnnConfig, Network, ResNet, ResNetConfig};
 
 use self::metrics::{Metrics, Row};
-use self::teacher::{Lessons, validate};
+use self::teacher::{Kept, Lessons, validate};
 use crate::dataset::{Dataset, cifar10_split};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -143,7 +143,11 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     let n = images.len() - args.validation;
     let (training, validation) = (images.slice(0..n)?, images.slice(n..images.len())?);
     let network = initial(&args, &images, teacher.as_ref())?;
-    let mut data = described(&args, &images, n, teacher.as_ref());
+    let asked = described(&images, n, teacher.as_ref());
+    let mut data = asked.clone();
+    if args.temperature != 1.0 {
+        data += &format!(" temperature {}", args.temperature);
+    }
     if args.from.is_some() {
         data += &format!(" from {}", network.digest());
     }
@@ -163,7 +167,10 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
         None => None,
         Some(teacher) => {
             let recipe = trainer.recipe();
-            let kept = args.out.join(TEACHING);
+            let kept = Kept {
+                path: args.out.join(TEACHING),
+                asked,
+            };
             Some(Lessons::new(
                 teacher,
                 &training,
@@ -259,14 +266,10 @@ fn check(args: &TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a training is of, so that a checkpoint is not taken up with other images.
-fn described(args: &TrainArgs, images: &ImageSet, n: usize, teacher: Option<&Network>) -> String {
+/// Which images are learnt from, and whose answers, so that neither a checkpoint nor kept answers are taken up with others.
+fn described(images: &ImageSet, n: usize, teacher: Option<&Network>) -> String {
     let teacher = teacher.map(Network::digest).unwrap_or_default();
-    let temperature = match args.temperature {
-        1.0 => String::new(),
-        t => format!(" temperature {t}"),
-    };
-    format!("{} {n} {teacher}{temperature}", images.digest())
+    format!("{} {n} {teacher}", images.digest())
 }
 
 fn title(args: &TrainArgs) -> String {

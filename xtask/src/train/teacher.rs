@@ -1,6 +1,6 @@
 //! What the networks answer: the classifier's outputs to learn from, and how good a network is on the validation images.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,6 +8,15 @@ use riptide_datasets::ImageSet;
 use riptide_detectors::distillation::tempered;
 use riptide_models::Network;
 use riptide_models::train::{Recipe, Teaching};
+
+/// Where the classifier's outputs are kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// The file.
+    pub path: PathBuf,
+    /// Which classifier was asked about which images.
+    pub asked: String,
+}
 
 /// The classifier's outputs, tempered, computed once.
 #[derive(Debug)]
@@ -19,24 +28,24 @@ pub struct Lessons {
 }
 
 impl Lessons {
-    /// Asks the classifier about the training images, unless the file `kept` holds its answers already, and keeps them there.
+    /// Asks the classifier about the training images, unless its answers are kept already, and keeps them.
     pub fn new(
         teacher: &Network,
         training: &ImageSet,
         validation: &ImageSet,
         recipe: &Recipe,
         temperature: f64,
-        kept: &Path,
+        kept: &Kept,
     ) -> anyhow::Result<Self> {
         let versions = recipe.augmentation.versions().unwrap_or(1);
-        let data = format!("{} {} {versions}", teacher.digest(), training.digest());
-        let mut teaching = match Teaching::load(kept, &data)? {
+        let data = format!("{} versions {versions}", kept.asked);
+        let mut teaching = match Teaching::load(&kept.path, &data)? {
             Some(teaching) => teaching,
             None => {
                 let bar = counter(versions * training.len(), "the classifier's outputs");
                 let teaching = Teaching::new(teacher, training.pixels(), recipe, |n| bar.inc(n as u64))?;
                 bar.finish_and_clear();
-                teaching.save(kept, &data)?;
+                teaching.save(&kept.path, &data)?;
                 teaching
             }
         };

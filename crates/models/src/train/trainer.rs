@@ -324,14 +324,13 @@ impl Trainer {
         let input = self.engine.input();
         input.resize(batch.len());
         let (shape, images) = input.images_mut();
-        images
-            .zip(batch.par_iter().zip(variations))
-            .for_each(|(out, (&image, variation))| {
+        images.zip(batch.par_iter().zip(variations)).for_each_init(
+            || vec![0; bytes],
+            |varied, (out, (&image, variation))| {
                 let image = &pixels[image * bytes..(image + 1) * bytes];
                 if versions.is_some() {
-                    let mut varied = vec![0; bytes];
-                    variation.apply(image, height, width, &mut varied);
-                    let table = preprocessing.table(&varied);
+                    variation.apply(image, height, width, varied);
+                    let table = preprocessing.table(varied);
                     write_image(&shape, out, |y, x, c| {
                         table[c][usize::from(varied[(y * width + x) * 3 + c])]
                     });
@@ -342,7 +341,8 @@ impl Trainer {
                         None => 0.0,
                     });
                 }
-            });
+            },
+        );
     }
 
     /// Adds the gradient of the regularisation.
