@@ -9,10 +9,8 @@ use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::cifar10_c::Cifar10C;
 use riptide_datasets::fetch::cache_dir;
 use riptide_detectors::ScoreKind;
-use riptide_experiments::{
-    Networks, Observer, ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table,
-};
-use riptide_models::Network;
+use riptide_experiments::{Observer, ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
+use riptide_models::{Network, NetworkPair};
 use riptide_stats::ks::Alternative;
 
 use crate::dataset::{Dataset, default_networks};
@@ -151,7 +149,7 @@ pub fn run(args: ExperimentArgs) -> anyhow::Result<()> {
         |path: &PathBuf| Network::load(path).with_context(|| format!("cannot load the network {}", path.display()));
     let classifier = load(&classifier)?;
     let clean = dataset.test_images(args.data_dir.as_deref(), args.n_shapes, classifier.input_size())?;
-    let networks = Networks::new(classifier, load(&distilled)?)?;
+    let networks = NetworkPair::new(classifier, load(&distilled)?)?;
     let name = match &dataset {
         Dataset::Cifar10 => "CIFAR-10".to_owned(),
         Dataset::Folder(folder) => folder

@@ -21,16 +21,38 @@ pub struct TidyArgs {
 
 /// Who may depend on whom, without dev-dependencies: package, then the packages of ours that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("riptide-files", &[]),
     ("riptide-stats", &[]),
     ("riptide-kernels", &[]),
-    ("riptide-datasets", &[]),
-    ("riptide-corruptions", &["riptide-datasets"]),
-    ("riptide-models", &["riptide-kernels"]),
+    ("riptide-draw", &[]),
+    ("riptide-pretrained", &[]),
+    ("riptide-datasets", &["riptide-files"]),
+    ("riptide-corruptions", &["riptide-files", "riptide-datasets"]),
     ("riptide-detectors", &["riptide-stats"]),
+    (
+        "riptide-models",
+        &["riptide-files", "riptide-kernels", "riptide-detectors"],
+    ),
     (
         "riptide-experiments",
         &[
+            "riptide-files",
             "riptide-stats",
+            "riptide-draw",
+            "riptide-datasets",
+            "riptide-corruptions",
+            "riptide-models",
+            "riptide-detectors",
+        ],
+    ),
+    (
+        "riptide-drift",
+        &[
+            "riptide-files",
+            "riptide-stats",
+            "riptide-kernels",
+            "riptide-draw",
+            "riptide-pretrained",
             "riptide-datasets",
             "riptide-corruptions",
             "riptide-models",
@@ -42,13 +64,18 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 const LIBRARIES: &[&str] = &[
+    "riptide-files",
     "riptide-stats",
     "riptide-kernels",
+    "riptide-draw",
+    "riptide-pretrained",
     "riptide-datasets",
     "riptide-corruptions",
     "riptide-models",
     "riptide-detectors",
     "riptide-experiments",
+    "riptide-drift",
+    "riptide-cli",
 ];
 
 /// Longest source file before it is probably two things.

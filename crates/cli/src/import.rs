@@ -46,7 +46,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<Ending> {
     let preprocessing = classifier.preprocessing();
     let distilled = Network::load(&args.distilled)?.with_preprocessing(preprocessing)?;
     let networks = networks(classifier, distilled)?;
-    let size = networks.pair().classifier().input_size();
+    let size = networks.input_size();
     let mut reference = open(&args.reference, args.reading, Some(size))?;
     let bar = progress::images(reference.remaining(), "scoring the reference");
     let made = args.new.make(&networks, &mut reference, &bar)?;

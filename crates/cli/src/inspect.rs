@@ -62,7 +62,7 @@ struct Bin {
 pub fn run(args: InspectArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     let monitor = Monitor::load(&args.detector)?;
-    let pair = monitor.networks.pair();
+    let pair = &monitor.networks;
     let report = Report {
         classifier: NetworkReport::of(pair.classifier()),
         distilled: NetworkReport::of(pair.distilled()),

@@ -7,9 +7,8 @@ use indicatif::ProgressBar;
 use riptide_datasets::ImageSet;
 use riptide_detectors::saving::Preprocessing as SavedPreprocessing;
 use riptide_detectors::{Detector, DetectorSettings, Probabilities};
-use riptide_experiments::Networks;
-use riptide_models::Network;
 use riptide_models::preprocess::Preprocessing;
+use riptide_models::{Network, NetworkPair};
 
 use crate::args::Images;
 
@@ -18,7 +17,7 @@ pub struct Monitor {
     /// The options, the reference and its answers.
     pub detector: Detector,
     /// The classifier and its distilled network.
-    pub networks: Networks,
+    pub networks: NetworkPair,
 }
 
 /// A chunk of images with what both networks make of it.
@@ -54,7 +53,7 @@ impl Monitor {
 
     /// Height and width of the images.
     pub fn size(&self) -> (usize, usize) {
-        self.networks.pair().classifier().input_size()
+        self.networks.input_size()
     }
 
     /// The name of a class.
@@ -79,7 +78,7 @@ impl Monitor {
 
 /// Scores images a chunk at a time, as `settings` say. Gives their number; errors where there are none.
 pub fn pass(
-    networks: &Networks,
+    networks: &NetworkPair,
     settings: &DetectorSettings,
     images: &mut Images,
     bar: &ProgressBar,
@@ -87,7 +86,10 @@ pub fn pass(
 ) -> anyhow::Result<usize> {
     let mut n = 0;
     while let Some((first, chunk)) = images.next_chunk()? {
-        let probabilities = networks.probabilities(&chunk, &mut |done| bar.inc(done as u64))?;
+        let probabilities =
+            networks.probabilities(chunk.pixels(), [chunk.len(), chunk.height(), chunk.width()], |done| {
+                bar.inc(done as u64)
+            })?;
         let scores = settings.score_probabilities(&probabilities)?;
         n += chunk.len();
         let scored = Scored {
@@ -106,8 +108,8 @@ pub fn pass(
 }
 
 /// Puts two networks side by side.
-pub fn networks(classifier: Network, distilled: Network) -> anyhow::Result<Networks> {
-    Networks::new(classifier, distilled).context("the two networks do not belong together")
+pub fn networks(classifier: Network, distilled: Network) -> anyhow::Result<NetworkPair> {
+    NetworkPair::new(classifier, distilled).context("the two networks do not belong together")
 }
 
 fn preprocessed(network: Network, preprocessing: Preprocessing) -> anyhow::Result<Network> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use riptide_detectors::saving::{Answers, check_replaceable};
 use riptide_detectors::{Detector, DetectorSettings, Probabilities};
-use riptide_experiments::Networks;
+use riptide_models::NetworkPair;
 use riptide_stats::ks::Alternative;
 use riptide_stats::summary::{mean, percentile};
 use serde::Serialize;
@@ -71,8 +71,8 @@ impl NewArgs {
     }
 
     /// Scores the reference and saves the detector.
-    pub fn make(&self, networks: &Networks, reference: &mut Images, bar: &ProgressBar) -> anyhow::Result<Made> {
-        let pair = networks.pair();
+    pub fn make(&self, networks: &NetworkPair, reference: &mut Images, bar: &ProgressBar) -> anyhow::Result<Made> {
+        let pair = networks;
         let (height, width) = pair.classifier().input_size();
         let mut settings = DetectorSettings::new([height, width], self.class_names(networks.n_classes(), &[])?);
         settings.alternative = self.alternative;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
-use riptide_experiments::{Networks, ProtocolParams, Silent, TestImages, run, table};
-use riptide_models::Network;
+use riptide_experiments::{ProtocolParams, Silent, TestImages, run, table};
+use riptide_models::{Network, NetworkPair};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = std::env::args_os()
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_or_else(|| PathBuf::from("out/two_corruptions"), PathBuf::from);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pretrained/shapes");
     let load = |name| Network::load(shipped.join(name));
-    let networks = Networks::new(load("classifier")?, load("distilled")?)?;
+    let networks = NetworkPair::new(load("classifier")?, load("distilled")?)?;
 
     let clean = Shapes::new(0).generate(TEST_FIRST_INDEX, 800);
     let images = TestImages::generated("Shapes", clean, Corruptor::new(0))?;

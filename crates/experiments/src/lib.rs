@@ -46,6 +46,6 @@ pub use figures::{CurvePoint, Picture, contact_sheet, write_training_curve};
 pub use harmfulness::Kind;
 pub use protocol::{Protocol, ProtocolParams, Sampling};
 pub use run::{Observer, Silent, Timings, run};
-pub use subject::{Networks, TestImages};
+pub use subject::TestImages;
 pub use summary::{Accuracy, Cell, Interval, Moments, ScoreSummary, SeveritySummary, Summary};
 pub use table::table;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use riptide_corruptions::{Corruption, Severity};
 use riptide_datasets::ImageSet;
 use riptide_detectors::Probabilities;
+use riptide_files::digest;
+use riptide_models::NetworkPair;
 
 use crate::contamination::{Draw, sweep};
 use crate::export;
@@ -13,7 +15,7 @@ use crate::figures::{self, Contact, Findings};
 use crate::harmfulness::{CorruptedPass, Pass};
 use crate::report::Pictures;
 use crate::store::Store;
-use crate::subject::{Networks, TestImages, sha256};
+use crate::subject::TestImages;
 use crate::summary::Summary;
 use crate::{ExperimentError, Protocol, report};
 
@@ -61,7 +63,7 @@ pub struct Timings {
 /// # Errors
 /// Any [`ExperimentError`]; what was finished before it stays.
 pub fn run(
-    networks: &Networks,
+    networks: &NetworkPair,
     images: &TestImages,
     protocol: &Protocol,
     out: &Path,
@@ -113,7 +115,7 @@ pub fn run(
     Ok((summary, timings))
 }
 
-fn check(networks: &Networks, images: &TestImages) -> Result<(), ExperimentError> {
+fn check(networks: &NetworkPair, images: &TestImages) -> Result<(), ExperimentError> {
     let classes = images.clean().class_names().len();
     if classes != networks.n_classes() {
         return Err(ExperimentError::Mismatch(format!(
@@ -126,7 +128,7 @@ fn check(networks: &Networks, images: &TestImages) -> Result<(), ExperimentError
 }
 
 struct Passes<'a> {
-    networks: &'a Networks,
+    networks: &'a NetworkPair,
     images: &'a TestImages,
     protocol: &'a Protocol,
     store: Store,
@@ -170,7 +172,7 @@ impl Passes<'_> {
     }
 
     fn key(&self, images: &str) -> String {
-        sha256(&[self.networks.digest().as_bytes(), images.as_bytes()])
+        digest::of_parts(&[self.networks.digest().as_bytes(), images.as_bytes()])
     }
 
     fn kept(&self, key: &str, observer: &mut dyn Observer) -> Result<Option<Pass>, ExperimentError> {
@@ -184,7 +186,9 @@ impl Passes<'_> {
 
     fn score(&mut self, key: &str, images: &ImageSet, observer: &mut dyn Observer) -> Result<Pass, ExperimentError> {
         let start = Instant::now();
-        let probabilities = self.networks.probabilities(images, &mut |n| observer.scored(n))?;
+        let shape = [images.len(), images.height(), images.width()];
+        let networks = self.networks;
+        let probabilities = networks.probabilities(images.pixels(), shape, |n| observer.scored(n))?;
         self.timings.scoring += start.elapsed();
         self.timings.scored += images.len();
         self.store.save(key, &probabilities)?;

@@ -1,110 +1,13 @@
-//! What is put to the test: a classifier and its distilled network, and the images they are tried on.
+//! The images that a classifier and its distilled network are tried on.
 
 use std::sync::Arc;
 
 use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::ImageSet;
 use riptide_datasets::cifar10_c::Cifar10C;
-use riptide_detectors::{Probabilities, ScoringNetworks};
-use riptide_models::{Network, NetworkPair};
-use sha2::{Digest, Sha256};
+use riptide_files::digest;
 
 use crate::ExperimentError;
-
-/// A classifier and its distilled network, as the detectors want them.
-#[derive(Debug)]
-pub struct Networks {
-    pair: NetworkPair,
-    n_classes: usize,
-    input: (usize, usize),
-    digest: String,
-}
-
-impl Networks {
-    /// Puts two networks side by side.
-    ///
-    /// # Errors
-    /// [`ExperimentError::Model`] where their classes or their input sizes differ.
-    pub fn new(classifier: Network, distilled: Network) -> Result<Self, ExperimentError> {
-        let n_classes = classifier.n_classes();
-        let input = classifier.input_size();
-        let digest = sha256(&[classifier.digest().as_bytes(), distilled.digest().as_bytes()]);
-        Ok(Self {
-            pair: NetworkPair::new(classifier, distilled)?,
-            n_classes,
-            input,
-            digest,
-        })
-    }
-
-    /// The two networks.
-    pub fn pair(&self) -> &NetworkPair {
-        &self.pair
-    }
-
-    /// Number of classes.
-    pub fn n_classes(&self) -> usize {
-        self.n_classes
-    }
-
-    /// SHA-256 over both networks' digests, hexadecimal.
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    /// Class probabilities of both networks for every image, a bounded number of images at a time.
-    ///
-    /// `progress` is told the number of images after each chunk.
-    ///
-    /// # Errors
-    /// [`ExperimentError::Mismatch`] for images of another size than the networks take.
-    pub fn probabilities(
-        &self,
-        images: &ImageSet,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Probabilities, ExperimentError> {
-        const CHUNK: usize = 512;
-        let (height, width) = (images.height(), images.width());
-        if (height, width) != self.input {
-            return Err(ExperimentError::Mismatch(format!(
-                "the images are {height}x{width}, the networks take {}x{}; resize the images when loading them",
-                self.input.0, self.input.1
-            )));
-        }
-        let size = height * width * 3;
-        let mut all = Probabilities {
-            n_classes: self.n_classes,
-            ..Default::default()
-        };
-        for chunk in images.pixels().chunks(CHUNK * size) {
-            let n = chunk.len() / size;
-            let (classifier, distilled) = self.pair.predict_proba(chunk, [n, height, width])?;
-            all.classifier.extend_from_slice(&classifier);
-            all.distilled.extend_from_slice(&distilled);
-            progress(n);
-        }
-        Ok(all)
-    }
-}
-
-impl ScoringNetworks for Networks {
-    fn n_classes(&self) -> usize {
-        self.n_classes
-    }
-
-    fn predict_proba(
-        &self,
-        images: &[u8],
-        shape: [usize; 3],
-    ) -> Result<Probabilities, Box<dyn std::error::Error + Send + Sync>> {
-        let (classifier, distilled) = self.pair.predict_proba(images, shape)?;
-        Ok(Probabilities {
-            classifier,
-            distilled,
-            n_classes: self.n_classes,
-        })
-    }
-}
 
 /// Clean, labelled test images and where their corrupted twins come from.
 #[derive(Debug)]
@@ -230,19 +133,9 @@ impl TestImages {
                     env!("CARGO_PKG_VERSION"),
                     corruptor.seed()
                 );
-                sha256(&[self.digest.as_bytes(), recipe.as_bytes()])
+                digest::of_parts(&[self.digest.as_bytes(), recipe.as_bytes()])
             }
             Corrupted::Published(files) => files.severity(corruption.name(), severity.get())?.digest(),
         })
     }
-}
-
-/// SHA-256 over several parts, each preceded by its length, hexadecimal.
-pub(crate) fn sha256(parts: &[&[u8]]) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

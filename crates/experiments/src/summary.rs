@@ -2,6 +2,7 @@
 
 use riptide_corruptions::{Corruption, Severity};
 use riptide_detectors::ScoreKind;
+use riptide_models::NetworkPair;
 use riptide_stats::summary::{mean, min_max, std};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use crate::contamination::Batch;
 use crate::excess::{HarmCell, harm_cells};
 use crate::harmfulness::{CorruptedPass, Kind, Pass, Place, pool};
 use crate::roc::{Roc, bootstrap};
-use crate::subject::{Networks, TestImages};
+use crate::subject::TestImages;
 use crate::{ExperimentError, Protocol, ProtocolParams};
 
 /// Everything that an experiment found, as `summary.json` holds it.
@@ -127,7 +128,7 @@ pub struct Cell {
 impl Summary {
     pub(crate) fn new(
         images: &TestImages,
-        networks: &Networks,
+        networks: &NetworkPair,
         protocol: &Protocol,
         clean: &Pass,
         corrupted: &[CorruptedPass],

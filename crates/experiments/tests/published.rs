@@ -11,8 +11,7 @@ use flate2::read::GzDecoder;
 use riptide_datasets::ImageSet;
 use riptide_detectors::distillation::score;
 use riptide_detectors::{KsDrift, Loss, Samples};
-use riptide_experiments::Networks;
-use riptide_models::Network;
+use riptide_models::{Network, NetworkPair};
 use riptide_stats::ks::Alternative;
 use riptide_stats::summary::percentile;
 use serde::Deserialize;
@@ -62,8 +61,10 @@ fn the_published_job_gives_the_published_numbers() {
     assert_eq!(images.len(), 4000);
 
     let load = |name: &str| Network::load(alibi.join(name)).unwrap();
-    let networks = Networks::new(load("model.h5"), load("distilled_model.h5")).unwrap();
-    let both = networks.probabilities(&images, &mut |_| ()).unwrap();
+    let networks = NetworkPair::new(load("model.h5"), load("distilled_model.h5")).unwrap();
+    let both = networks
+        .probabilities(images.pixels(), [images.len(), images.height(), images.width()], |_| ())
+        .unwrap();
     let argmax = |row: &[f32]| (0..10).fold(0, |best, i| if row[i] > row[best] { i } else { best });
     let answers = both.classifier.chunks_exact(10).map(argmax);
     let right = answers
@@ -99,7 +100,9 @@ fn the_published_job_gives_the_published_numbers() {
     let mut scores_of = |name: &str| -> Vec<f64> {
         let pixels: Vec<u8> = corrupted.by_name(name).unwrap().unwrap().into_vec().unwrap();
         let images = ImageSet::unlabelled(pixels, 32, 32).unwrap();
-        let both = networks.probabilities(&images, &mut |_| ()).unwrap();
+        let both = networks
+            .probabilities(images.pixels(), [images.len(), images.height(), images.width()], |_| ())
+            .unwrap();
         let scores = score(&both.classifier, &both.distilled, 10, Loss::Kld, 1.0).unwrap();
         scores.into_iter().map(f64::from).collect()
     };

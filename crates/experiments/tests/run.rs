@@ -10,14 +10,14 @@ use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
 use riptide_detectors::ScoreKind;
 use riptide_experiments::{
-    ExperimentError, Kind, Networks, Observer, Protocol, ProtocolParams, Silent, Summary, TestImages, run,
+    ExperimentError, Kind, Observer, Protocol, ProtocolParams, Silent, Summary, TestImages, run,
 };
 use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
-use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, ResNet, ResNetConfig};
+use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, NetworkPair, ResNet, ResNetConfig};
 use riptide_stats::ks::Alternative;
 
 /// A small network that knows a little about the pictures, and an untrained one beside it.
-fn networks() -> Networks {
+fn networks() -> NetworkPair {
     static CLASSIFIER: OnceLock<Network> = OnceLock::new();
     let classifier = CLASSIFIER.get_or_init(|| {
         let config = ResNetConfig {
@@ -39,7 +39,7 @@ fn networks() -> Networks {
         n_filters1: 8,
         ..Default::default()
     };
-    Networks::new(classifier.clone(), DistilledCnn::random(config, 1).unwrap().into()).unwrap()
+    NetworkPair::new(classifier.clone(), DistilledCnn::random(config, 1).unwrap().into()).unwrap()
 }
 
 fn images() -> TestImages {

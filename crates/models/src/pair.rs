@@ -1,6 +1,8 @@
 //! A classifier and its distilled network, run together over raw images.
 
 use candle_core::{Device, Module, Tensor};
+use riptide_detectors::{BoxError, Probabilities, ScoringNetworks};
+use riptide_files::digest;
 use riptide_kernels::Simd;
 
 use crate::error::ModelError;
@@ -8,7 +10,7 @@ use crate::network::Network;
 use crate::plan::{Lazy, PairPlan};
 
 /// How many images go through the networks at a time, which bounds the memory that a call needs.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// A classifier and the network that was distilled from it.
 ///
@@ -18,8 +20,8 @@ const CHUNK: usize = 256;
 /// let classifier = ResNet::random(ResNetConfig { depth: 8, n_filters1: 4, ..Default::default() }, 0)?;
 /// let distilled = DistilledCnn::random(DistilledCnnConfig { n_filters1: 8, ..Default::default() }, 0)?;
 /// let pair = NetworkPair::new(classifier.into(), distilled.into())?;
-/// let (classifier, distilled) = pair.predict_proba(&vec![0; 2 * 32 * 32 * 3], [2, 32, 32])?;
-/// assert_eq!((classifier.len(), distilled.len()), (20, 20));
+/// let probabilities = pair.probabilities(&vec![0; 2 * 32 * 32 * 3], [2, 32, 32], |_done| ())?;
+/// assert_eq!((probabilities.classifier.len(), probabilities.distilled.len()), (20, 20));
 /// # Ok::<(), riptide_models::ModelError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -70,18 +72,30 @@ impl NetworkPair {
         self.classifier.n_classes()
     }
 
-    /// Class probabilities of the classifier and of the distilled network, each row-major (n, n_classes).
+    /// Height and width of the images that both take.
+    pub fn input_size(&self) -> (usize, usize) {
+        self.classifier.input_size()
+    }
+
+    /// SHA-256 over both networks' digests, hexadecimal.
+    pub fn digest(&self) -> String {
+        digest::of_parts(&[self.classifier.digest().as_bytes(), self.distilled.digest().as_bytes()])
+    }
+
+    /// Class probabilities of both networks, a bounded number of images at a time; `progress` is told the number of images
+    /// after each part.
     ///
     /// `images` is the bytes of `[n, height, width]` images, row-major (n, height, width, 3).
     ///
     /// # Errors
-    /// [`ModelError::Images`] where the number of bytes does not fit the shape or the size is not the networks'.
-    pub fn predict_proba(
+    /// [`ModelError::Images`] if the number of bytes does not fit the shape or the size is not the networks'.
+    pub fn probabilities(
         &self,
         images: &[u8],
         [n, height, width]: [usize; 3],
-    ) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
-        let (h, w) = self.classifier.input_size();
+        mut progress: impl FnMut(usize),
+    ) -> Result<Probabilities, ModelError> {
+        let (h, w) = self.input_size();
         let image_len = h * w * 3;
         if (height, width) != (h, w) || n.checked_mul(image_len) != Some(images.len()) {
             return Err(ModelError::Images {
@@ -92,23 +106,30 @@ impl NetworkPair {
                 expected: format!("u8 (N, {h}, {w}, 3)"),
             });
         }
-        if self.is_plannable() {
-            return self.plan()?.predict_proba(images);
-        }
-        let mut outputs = (
-            Vec::with_capacity(n * self.n_classes()),
-            Vec::with_capacity(n * self.n_classes()),
-        );
+        let plan = match self.is_plannable() {
+            true => Some(self.plan()?),
+            false => None,
+        };
+        let mut all = Probabilities {
+            classifier: Vec::with_capacity(n * self.n_classes()),
+            distilled: Vec::with_capacity(n * self.n_classes()),
+            n_classes: self.n_classes(),
+        };
         for chunk in images.chunks(CHUNK * image_len) {
-            let images = Tensor::from_slice(chunk, (chunk.len() / image_len, h, w, 3), &Device::Cpu)?;
-            outputs
-                .0
-                .extend(self.classifier.forward(&images)?.flatten_all()?.to_vec1::<f32>()?);
-            outputs
-                .1
-                .extend(self.distilled.forward(&images)?.flatten_all()?.to_vec1::<f32>()?);
+            let n = chunk.len() / image_len;
+            let (classifier, distilled) = match plan {
+                Some(plan) => plan.predict_proba(chunk)?,
+                None => {
+                    let images = Tensor::from_slice(chunk, (n, h, w, 3), &Device::Cpu)?;
+                    let values = |network: &Network| network.forward(&images)?.flatten_all()?.to_vec1::<f32>();
+                    (values(&self.classifier)?, values(&self.distilled)?)
+                }
+            };
+            all.classifier.extend(classifier);
+            all.distilled.extend(distilled);
+            progress(n);
         }
-        Ok(outputs)
+        Ok(all)
     }
 
     /// Whether both networks can be compiled: neither is an ONNX file, and all parameters are plain ones on the CPU.
@@ -126,5 +147,15 @@ impl NetworkPair {
                 Simd::current()?,
             )
         })
+    }
+}
+
+impl ScoringNetworks for NetworkPair {
+    fn n_classes(&self) -> usize {
+        self.classifier.n_classes()
+    }
+
+    fn predict_proba(&self, images: &[u8], shape: [usize; 3]) -> Result<Probabilities, BoxError> {
+        Ok(self.probabilities(images, shape, |_| ())?)
     }
 }

@@ -262,10 +262,10 @@ fn pairs_that_disagree_are_refused() {
         }
     ));
     let pair = NetworkPair::new(network(2, 8), network(2, 8)).unwrap();
-    assert_eq!(pair.predict_proba(&[], [0, 8, 8]).unwrap(), (vec![], vec![]));
+    assert!(pair.probabilities(&[], [0, 8, 8], |_| ()).unwrap().is_empty());
     for shape in [[1, 8, 8], [2, 8, 4], [usize::MAX, 8, 8]] {
         assert!(matches!(
-            pair.predict_proba(&[0; 191], shape).unwrap_err(),
+            pair.probabilities(&[0; 191], shape, |_| ()).unwrap_err(),
             ModelError::Images { .. }
         ));
     }

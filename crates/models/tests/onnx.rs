@@ -109,8 +109,9 @@ fn an_onnx_classifier_pairs_with_any_network() {
     let classifier = Network::load(fixture("resnet_nchw.onnx")).unwrap();
     let pair = NetworkPair::new(classifier, Network::load(fixture("resnet.h5")).unwrap()).unwrap();
     let bytes: Vec<u8> = images().flatten_all().unwrap().to_vec1().unwrap();
-    let (a, b) = pair.predict_proba(&bytes, [3, 10, 14]).unwrap();
-    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6));
+    let both = pair.probabilities(&bytes, [3, 10, 14], |_| ()).unwrap();
+    let mut pairs = both.classifier.iter().zip(&both.distilled);
+    assert!(pairs.all(|(a, b)| (a - b).abs() < 1e-6));
 }
 
 fn refused(name: &str, options: OnnxOptions) -> String {

@@ -44,10 +44,10 @@ fn keras_networks_give_the_probabilities_that_keras_gives() {
         .sum::<usize>();
     assert_eq!(count, 469_690);
     let pair = NetworkPair::new(classifier, distilled).unwrap();
-    let (classifier, distilled) = pair.predict_proba(&images, [128, 32, 32]).unwrap();
+    let both = pair.probabilities(&images, [128, 32, 32], |_| ()).unwrap();
     let differences = (
-        worst(&classifier, &classifier_probs),
-        worst(&distilled, &distilled_probs),
+        worst(&both.classifier, &classifier_probs),
+        worst(&both.distilled, &distilled_probs),
     );
     eprintln!(
         "worst differences: classifier {:e}, distilled {:e}",

@@ -24,6 +24,7 @@
 //! - [`cvm`]: the two-sample Cramér-von Mises test.
 //! - [`multiple_testing`]: Bonferroni's and Benjamini and Hochberg's corrections.
 //! - [`proportions`]: Fisher's exact test.
+//! - [`Interval`] and [`wilson`]: proportions with their uncertainty.
 //! - [`summary`]: mean, standard deviation, percentiles.
 //!
 //! The tests give scipy's numbers, to 1e-15 in the statistic and 1e-10 of the p-value; where scipy approximates, they
@@ -31,9 +32,11 @@
 
 pub mod cvm;
 mod error;
+mod interval;
 pub mod ks;
 pub mod multiple_testing;
 pub mod proportions;
 pub mod summary;
 
 pub use error::StatsError;
+pub use interval::{Interval, wilson};

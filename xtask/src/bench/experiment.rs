@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use riptide_corruptions::Corruptor;
-use riptide_experiments::{Networks, ProtocolParams, Silent, TestImages, run as run_experiment};
-use riptide_models::Network;
+use riptide_experiments::{ProtocolParams, Silent, TestImages, run as run_experiment};
+use riptide_models::{Network, NetworkPair};
 use serde::Serialize;
 
 use super::measure::{peak_memory, report};
@@ -49,7 +49,7 @@ pub fn run(args: ExperimentArgs) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let start = Instant::now();
     let (classifier, distilled) = default_networks(&Dataset::Shapes)?;
-    let networks = Networks::new(Network::load(&classifier)?, Network::load(&distilled)?)?;
+    let networks = NetworkPair::new(Network::load(&classifier)?, Network::load(&distilled)?)?;
     let loading = start.elapsed();
     let protocol = ProtocolParams {
         n_ref: args.n_ref,

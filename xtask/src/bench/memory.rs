@@ -10,8 +10,7 @@ use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
 use riptide_datasets::source::{OpenOptions, open};
 use riptide_datasets::{ImageSet, ImageSource};
 use riptide_detectors::{BoxError, Images, ModelDistillation};
-use riptide_experiments::Networks;
-use riptide_models::Network;
+use riptide_models::{Network, NetworkPair};
 use serde::{Deserialize, Serialize};
 
 use super::measure::{head, peak_memory, report, row};
@@ -86,7 +85,7 @@ fn write(file: &Path, images: usize) -> anyhow::Result<()> {
 /// Scores a file chunk by chunk.
 fn score(file: &Path) -> anyhow::Result<Scored> {
     let (classifier, distilled) = default_networks(&Dataset::Shapes)?;
-    let networks = Networks::new(Network::load(&classifier)?, Network::load(&distilled)?)?;
+    let networks = NetworkPair::new(Network::load(&classifier)?, Network::load(&distilled)?)?;
     let detector = ModelDistillation::builder(networks).build()?;
     let before = peak_memory();
     let start = Instant::now();

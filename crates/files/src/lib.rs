@@ -1,0 +1,29 @@
+//! What every crate of Riptide that reads or writes files shares.
+//!
+//! - [`atomic`]: files that appear whole or not at all
+//! - [`digest`]: SHA-256 in hexadecimal
+//! - [`npy`]: numpy's `.npy` arrays
+//! - [`progress`]: how long work reports where it stands
+//!
+//! ```
+//! use riptide_files::{atomic, digest, npy};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("scores.npy");
+//! atomic::write(&path, &npy::encode(&[3], [0.5_f32, 1.0, 0.25]))?;
+//! let array: npy::Array<f32> = npy::decode(&std::fs::read(&path)?)?;
+//! assert_eq!((array.shape, array.values), (vec![3], vec![0.5, 1.0, 0.25]));
+//! assert_eq!(digest::of_file(&path)?, digest::of_bytes(&std::fs::read(&path)?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod atomic;
+pub mod digest;
+mod error;
+pub mod npy;
+pub mod progress;
+
+pub use error::FileError;
+pub use progress::{Progress, Silent, Unit};

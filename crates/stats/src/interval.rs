@@ -1,0 +1,54 @@
+//! Estimates with their intervals.
+
+use serde::{Deserialize, Serialize};
+
+/// An estimate with an interval around it; what covers how often is said by whoever makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The estimate.
+    pub estimate: f64,
+    /// Lower end.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+}
+
+/// A proportion with Wilson's 95 % interval (Wilson 1927): with p = `successes` / `n` and z = 1.96 the ends are
+/// (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n).
+///
+/// `n` of 0 is taken as 1.
+///
+/// ```
+/// let rate = riptide_stats::wilson(5, 100);
+/// assert!(rate.lower > 0.02 && rate.upper < 0.12);
+/// ```
+#[must_use]
+pub fn wilson(successes: usize, n: usize) -> Interval {
+    const Z: f64 = 1.959_963_984_540_054;
+    let n = n.max(1) as f64;
+    let estimate = successes as f64 / n;
+    let centre = (estimate + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (estimate * (1.0 - estimate) / n + Z * Z / (4.0 * n * n)).sqrt();
+    Interval {
+        estimate,
+        lower: (centre - half).max(0.0),
+        upper: (centre + half).min(1.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_agrees_with_published_values() {
+        // Newcombe (1998), table I: 81 of 263, and 0 of 20.
+        let interval = wilson(81, 263);
+        assert!(
+            (interval.lower - 0.2553).abs() < 5e-5 && (interval.upper - 0.3662).abs() < 5e-5,
+            "{interval:?}"
+        );
+        let none = wilson(0, 20);
+        assert!(none.lower == 0.0 && (none.upper - 0.1611).abs() < 5e-5, "{none:?}");
+    }
+}
