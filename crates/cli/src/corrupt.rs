@@ -4,14 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use riptide_corruptions::{Cifar10cWriter, Corruption, CorruptionError, Corruptor, Severity};
-use riptide_datasets::npy::NpyWriter;
+use riptide::corruptions::{Cifar10cWriter, Corruption, CorruptionError, Corruptor, Severity};
+use riptide::datasets::npy::NpyWriter;
+use riptide::files::{Progress, Unit};
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs, open, severity};
+use crate::args::{Common, ImagesArgs, severity};
 use crate::exit::Ending;
 use crate::output::Output;
-use crate::progress;
+use crate::progress::Bar;
+
+/// Images that are corrupted at a time.
+const CHUNK: usize = 4096;
 
 /// Options of `riptide corrupt`.
 #[derive(Debug, clap::Args)]
@@ -124,30 +128,33 @@ fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> 
             "--severity all reads the images five times, which standard input cannot give; give one severity, or a file"
         );
     }
+    let mut bar = Bar::new();
     let mut writer: Option<NpyWriter> = None;
     let mut total = 0;
     for &severity in &severities {
-        let mut images = open(&args.images.images, args.images.reading, None)?;
+        let mut images = args.images.source()?;
         let Some(n) = images.remaining() else {
             bail!(
                 "{}: the number of images is not known beforehand",
                 args.images.images.display()
             );
         };
-        let bar = progress::images(Some(n), "corrupting");
-        while let Some((first, chunk)) = images.next_chunk()? {
+        bar.begin("corrupting", Some(n), Unit::Images);
+        let mut first = 0;
+        while let Some(chunk) = images.next_chunk(CHUNK)? {
             let rows = n * severities.len() as u64;
             let writer = match &mut writer {
                 Some(writer) => writer,
                 None => writer.insert(NpyWriter::create(&args.out, rows, chunk.height(), chunk.width())?),
             };
-            writer.append(&corruptor.apply_from(&chunk, first as u64, corruption, severity)?)?;
-            bar.inc(chunk.len() as u64);
-            total += chunk.len() as u64;
+            writer.append(&corruptor.apply_from(&chunk, first, corruption, severity)?)?;
+            first += chunk.len() as u64;
+            bar.advance(chunk.len() as u64);
         }
-        bar.finish_and_clear();
+        bar.end();
+        total += first;
         if writer.is_none() {
-            return Err(images.none());
+            bail!("{}: no images", args.images.images.display());
         }
     }
     if let Some(writer) = writer {
@@ -176,16 +183,16 @@ fn to_folder(args: &CorruptArgs, corruptor: Corruptor, which: Which) -> anyhow::
         Which::All => Corruption::ALL.to_vec(),
         Which::One(corruption) => vec![corruption],
     };
-    let first = open(&args.images.images, args.images.reading, None)?;
-    let n = first.remaining().unwrap_or_default();
+    let n = args.images.source()?.remaining().unwrap_or_default();
     let writer = Cifar10cWriter::new(corruptor, &args.out);
-    let bar = progress::images(Some(n * 5 * wanted.len() as u64), "corrupting");
+    let mut bar = Bar::new();
+    bar.begin("corrupting", Some(n * 5 * wanted.len() as u64), Unit::Images);
     let mut written = Vec::new();
     for &corruption in &wanted {
         written.extend(writer.write(&[corruption], || args.images.source())?);
-        bar.inc(5 * n);
+        bar.advance(5 * n);
     }
-    bar.finish_and_clear();
+    bar.end();
     Ok(Report {
         out: args.out.clone(),
         images: n * 5 * written.len() as u64,

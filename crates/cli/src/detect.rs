@@ -1,27 +1,22 @@
-//! `riptide detect`: one outcome a batch.
+//! `riptide detect`: the outcome of each batch.
 
 use clap::ValueEnum;
-use riptide_detectors::drift::KsDrift;
-use riptide_detectors::harm::{ExcessFraction, HarmTest};
-use riptide_detectors::{Detector, DetectorSettings};
-use riptide_stats::ks::Alternative;
-use serde::Serialize;
+use riptide::prelude::*;
 
-use crate::args::{Common, ImagesArgs, alternative, inside_unit};
+use crate::args::{Common, ImagesArgs, JudgeArgs, MonitorArgs, hint};
 use crate::exit::Ending;
-use crate::monitor::{DetectorArgs, Monitor};
-use crate::output::{Output, p_value, percent, table};
-use crate::progress;
+use crate::output::{Column, Output, interval, p_value, table};
+use crate::progress::Bar;
 
 /// Options of `riptide detect`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  riptide detect --detector detector --images today/ --batch-size 100 --exit-code\n  \
-    riptide detect --detector detector --images today.npy --alternative greater --json"
+    after_help = "Example:\n  riptide detect --monitor monitor --images today/ --batch-size 100 --exit-code\n  \
+    riptide detect --monitor monitor --images today.npy --alternative greater --json"
 )]
 pub struct DetectArgs {
     #[command(flatten)]
-    detector: DetectorArgs,
+    monitor: MonitorArgs,
 
     #[command(flatten)]
     images: ImagesArgs,
@@ -30,15 +25,10 @@ pub struct DetectArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
 
-    /// Level of the tests, instead of the detector's
-    #[arg(long, value_name = "P", value_parser = inside_unit)]
-    p_val: Option<f64>,
+    #[command(flatten)]
+    judge: JudgeArgs,
 
-    /// What counts as drift of the scores, instead of the detector's; greater: they are larger, the harmful direction
-    #[arg(long, value_parser = alternative())]
-    alternative: Option<Alternative>,
-
-    /// End with exit code 3 where a batch has drifted, or with --exit-code=harm where one is harmful
+    /// End with exit code 3 if a batch has drifted, or with --exit-code=harm if one is harmful
     #[arg(long, value_enum, value_name = "ON", num_args = 0..=1, require_equals = true, default_missing_value = "drift")]
     exit_code: Option<Alarm>,
 
@@ -55,55 +45,32 @@ enum Alarm {
     Harm,
 }
 
-/// The outcome of one batch.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    batch: usize,
-    first_image: usize,
-    n_images: usize,
-    is_drift: bool,
-    p_val: f64,
-    distance: f64,
-    threshold: f64,
-    alternative: Alternative,
-    is_harmful: bool,
-    harm_p_val: f64,
-    harmful_fraction: ExcessFraction,
-}
-
-struct Tests {
-    drift: KsDrift,
-    harm: HarmTest,
-    threshold: f64,
-    batch: usize,
-    first: usize,
-}
-
 /// Tests batches of images.
 pub fn run(args: DetectArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
-    let monitor = Monitor::load(&args.detector.detector)?;
-    let mut tests = Tests::new(&monitor.detector, &args)?;
-    let mut images = args.images.open(monitor.size())?;
+    let monitor = args.monitor.load()?;
+    let options = args.judge.apply(monitor.options().clone());
+    let monitor = monitor.with_options(options)?;
+    let images = args.images.open(monitor.input_size())?;
     let mut out = Output::new(args.common.json);
-    let bar = progress::images(images.remaining(), "scoring");
+    let mut bar = Bar::scoring(images.remaining());
     let batch_size = args.batch_size.map_or(usize::MAX, |size| size as usize);
-    let mut waiting: Vec<f64> = Vec::new();
+    let mut batches = monitor.detect_batches(images, batch_size);
     let mut outcomes = Vec::new();
-    monitor.pass(&mut images, &bar, |scored, _| {
-        waiting.extend(scored.scores.iter().copied().map(f64::from));
-        while waiting.len() >= batch_size {
-            let rest = waiting.split_off(batch_size);
-            let batch = std::mem::replace(&mut waiting, rest);
-            outcomes.push(tests.outcome(&batch, &mut out)?);
+    let mut scored = 0;
+    while let Some(outcome) = batches.next() {
+        let outcome = hint(outcome)?;
+        bar.advance((batches.scored() - scored) as u64);
+        scored = batches.scored();
+        if out.is_json() {
+            out.record(&outcome)?;
+            out.flush()?;
         }
-        Ok(())
-    })?;
-    if !waiting.is_empty() {
-        outcomes.push(tests.outcome(&waiting, &mut out)?);
+        outcomes.push(outcome);
     }
+    bar.end();
     if !out.is_json() {
-        for line in text(&outcomes, tests.drift.alternative()) {
+        for line in text(&outcomes, monitor.options()) {
             out.line(line)?;
         }
     }
@@ -116,100 +83,45 @@ pub fn run(args: DetectArgs) -> anyhow::Result<Ending> {
     Ok(if alarms { Ending::Drift } else { Ending::Fine })
 }
 
-impl Tests {
-    /// The saved tests, with the levels and the alternative of the command line.
-    fn new(detector: &Detector, args: &DetectArgs) -> anyhow::Result<Self> {
-        let mut settings: DetectorSettings = detector.settings().clone();
-        settings.alternative = args.alternative.unwrap_or(settings.alternative);
-        if let Some(p_val) = args.p_val {
-            settings.drift.p_val = p_val;
-            settings.harm.p_val = p_val;
-        }
-        let threshold = settings.drift.p_val;
-        let detector = Detector::new(settings, detector.reference().clone())?;
-        Ok(Self {
-            drift: detector.ks_drift()?,
-            harm: detector.harm_test()?,
-            threshold,
-            batch: 0,
-            first: 0,
-        })
-    }
-
-    /// Tests one batch; as JSON it is told at once.
-    fn outcome(&mut self, batch: &[f64], out: &mut Output) -> anyhow::Result<Outcome> {
-        let drift = self.drift.predict(batch)?;
-        let harm = self.harm.test(batch)?.data;
-        let outcome = Outcome {
-            batch: self.batch,
-            first_image: self.first,
-            n_images: batch.len(),
-            is_drift: drift.is_drift(),
-            p_val: drift.p_val(),
-            distance: drift.distance(),
-            threshold: self.threshold,
-            alternative: self.drift.alternative(),
-            is_harmful: harm.is_harmful,
-            harm_p_val: harm.p_val,
-            harmful_fraction: harm.excess_fraction,
-        };
-        self.batch += 1;
-        self.first += batch.len();
-        if out.is_json() {
-            out.record(&outcome)?;
-            out.flush()?;
-        }
-        Ok(outcome)
-    }
-}
-
-fn text(outcomes: &[Outcome], alternative: Alternative) -> Vec<String> {
-    let header = [
-        "batch",
-        "images",
-        "drift",
-        "p-value",
-        "distance",
-        "harmful",
-        "harmful fraction",
+fn text(outcomes: &[Outcome], options: &Options) -> Vec<String> {
+    let columns = [
+        Column::right("batch"),
+        Column::right("images"),
+        Column::left("drift"),
+        Column::right("p-value"),
+        Column::right("distance"),
+        Column::left("harmful"),
+        Column::left("excess fraction"),
     ];
     let rows: Vec<Vec<String>> = outcomes
         .iter()
         .map(|outcome| {
             let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-            let fraction = outcome.harmful_fraction;
             vec![
                 outcome.batch.to_string(),
                 outcome.n_images.to_string(),
                 yes(outcome.is_drift),
-                p_value(outcome.p_val),
+                p_value(outcome.p_value),
                 format!("{:.3}", outcome.distance),
                 yes(outcome.is_harmful),
-                format!(
-                    "{} ({} to {})",
-                    percent(fraction.estimate),
-                    percent(fraction.lower),
-                    percent(fraction.upper)
-                ),
+                interval(outcome.excess_fraction),
             ]
         })
         .collect();
-    let mut lines = vec![table(&header, &rows, &[true, true, false, true, true, false, false])];
-    if let Some(first) = outcomes.first() {
-        let drifted = outcomes.iter().filter(|outcome| outcome.is_drift).count();
-        let harmful = outcomes.iter().filter(|outcome| outcome.is_harmful).count();
-        let n = outcomes.len();
-        lines.push(String::new());
+    let mut lines = vec![table(&columns, &rows)];
+    let drifted = outcomes.iter().filter(|outcome| outcome.is_drift).count();
+    let harmful = outcomes.iter().filter(|outcome| outcome.is_harmful).count();
+    let n = outcomes.len();
+    lines.push(String::new());
+    lines.push(format!(
+        "{drifted} of {n} drifted ({} test at {}), {harmful} harmful",
+        options.alternative, options.level
+    ));
+    if n > 1 {
         lines.push(format!(
-            "{drifted} of {n} drifted ({alternative} test at {}), {harmful} harmful",
-            first.threshold
+            "Without any drift, about {:.1} of {n} would be called drifted at this level.",
+            options.level * n as f64
         ));
-        if n > 1 {
-            lines.push(format!(
-                "Without any drift, about {:.1} of {n} would be called drifted at this level.",
-                first.threshold * n as f64
-            ));
-        }
     }
     lines
 }

@@ -1,30 +1,23 @@
 //! `riptide explain`: where the harm of a batch sits.
 
-mod most;
-
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use riptide_datasets::atomic;
-use riptide_detectors::Answers;
-use riptide_detectors::drift::Correction;
-use riptide_detectors::harm::{ClassExcess, HarmData, PairExcess, excess_by_class, excess_by_pair};
-use riptide_experiments::contact_sheet;
-use serde::Serialize;
+use riptide::detectors::drift::Correction;
+use riptide::files::atomic;
+use riptide::prelude::*;
 
-use crate::args::{Common, ImagesArgs};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
 use crate::exit::Ending;
-use crate::monitor::{DetectorArgs, Monitor};
-use crate::output::{Output, p_value, percent, table};
-use crate::progress;
-use most::Most;
+use crate::output::{Column, Output, interval, p_value, table};
+use crate::progress::Bar;
 
 /// Options of `riptide explain`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  riptide explain --detector detector --images today/ --out most-harmful.png")]
+#[command(after_help = "Example:\n  riptide explain --monitor monitor --images today/ --out most-harmful.png")]
 pub struct ExplainArgs {
     #[command(flatten)]
-    detector: DetectorArgs,
+    monitor: MonitorArgs,
 
     #[command(flatten)]
     images: ImagesArgs,
@@ -53,78 +46,27 @@ enum CorrectionName {
     Bonferroni,
 }
 
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    n_images: usize,
-    harm: HarmData,
-    correction: Correction,
-    classes: Vec<Named<'a, ClassExcess>>,
-    pairs: Vec<Named<'a, PairExcess>>,
-    images: Vec<most::Image<'a>>,
-}
-
-/// A finding with the names of its classes.
-#[derive(Debug, Serialize)]
-struct Named<'a, F> {
-    names: Vec<&'a str>,
-    #[serde(flatten)]
-    finding: F,
-}
-
 /// Explains a batch.
 pub fn run(args: ExplainArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
-    let monitor = Monitor::load(&args.detector.detector)?;
-    if monitor.detector.answers().is_none() {
-        return Err(riptide_detectors::DetectorError::NoAnswers.into());
-    }
-    let mut images = args.images.open(monitor.size())?;
-    let bar = progress::images(images.remaining(), "scoring");
-    let (mut scores, mut answers) = (Vec::new(), Answers::default());
-    let mut most = Most::new(usize::from(args.top));
-    let n_images = monitor.pass(&mut images, &bar, |scored, _| {
-        scores.extend(scored.scores.iter().copied().map(f64::from));
-        let these = Answers::from(&scored.probabilities);
-        most.look(&scored, &these);
-        answers.classifier.extend(these.classifier);
-        answers.distilled.extend(these.distilled);
-        Ok(())
-    })?;
-    let correction = match args.correction {
-        CorrectionName::Fdr => Correction::Fdr,
-        CorrectionName::Bonferroni => Correction::Bonferroni,
-    };
-    let classes = excess_by_class(&monitor.detector, &scores, &answers, correction)?;
-    let pairs = excess_by_pair(&monitor.detector, &answers, correction)?;
-    let report = Report {
-        n_images,
-        harm: monitor.detector.harm_test()?.test(&scores)?.data,
-        correction,
-        classes: classes
-            .into_iter()
-            .map(|finding| Named {
-                names: vec![monitor.class(finding.class)],
-                finding,
-            })
-            .collect(),
-        pairs: pairs
-            .into_iter()
-            .map(|finding| Named {
-                names: vec![monitor.class(finding.classifier), monitor.class(finding.distilled)],
-                finding,
-            })
-            .collect(),
-        images: most.images(&monitor, &images),
-    };
+    let monitor = args.monitor.load()?;
+    let images = args.images.open(monitor.input_size())?;
+    let how = Explain::default()
+        .n_images(usize::from(args.top))
+        .correction(match args.correction {
+            CorrectionName::Fdr => Correction::Fdr,
+            CorrectionName::Bonferroni => Correction::Bonferroni,
+        });
+    let mut bar = Bar::scoring(images.remaining());
+    let explanation = hint(monitor.explain_with(images, &how, &mut bar))?;
     if let Some(path) = &args.out {
-        let title = format!("The {} most harmful of {n_images} images", report.images.len());
-        atomic::write(path, &contact_sheet(&title, &most.pictures(&report.images))?)?;
+        atomic::write(path, &explanation.contact_sheet()?)?;
     }
     let mut out = Output::new(args.common.json);
     if out.is_json() {
-        out.document(&report)?;
+        out.document(&explanation)?;
     } else {
-        for line in text(&report) {
+        for line in text(&explanation) {
             out.line(line)?;
         }
         if let Some(path) = &args.out {
@@ -135,98 +77,82 @@ pub fn run(args: ExplainArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-fn text(report: &Report<'_>) -> Vec<String> {
-    let fraction = report.harm.excess_fraction;
-    let verdict = if report.harm.is_harmful {
-        "harmful"
-    } else {
-        "not harmful"
+fn text(explanation: &Explanation) -> Vec<String> {
+    let verdict = match explanation.harm.is_harmful {
+        true => "harmful",
+        false => "not harmful",
     };
     let mut lines = vec![
         format!(
-            "{} images: {verdict}; harmful fraction {} ({} to {}), p {}",
-            report.n_images,
-            percent(fraction.estimate),
-            percent(fraction.lower),
-            percent(fraction.upper),
-            p_value(report.harm.p_val)
+            "{} images: {verdict}; excess fraction {}, p {}",
+            explanation.n_images,
+            interval(explanation.harm.excess_fraction),
+            p_value(explanation.harm.p_value)
         ),
         String::new(),
         "By the classifier's answer (* significant after correction):".to_owned(),
     ];
-    let classes: Vec<Vec<String>> = report
-        .classes
-        .iter()
-        .map(|Named { names, finding }| {
-            let fraction = finding.excess_fraction;
-            vec![
-                star(finding.is_significant),
-                names.join(" "),
-                finding.n_batch.to_string(),
-                format!(
-                    "{} ({} to {})",
-                    percent(fraction.estimate),
-                    percent(fraction.lower),
-                    percent(fraction.upper)
-                ),
-                p_value(finding.p_val),
-            ]
-        })
-        .collect();
-    lines.push(table(
-        &["", "class", "images", "harmful fraction", "p-value"],
-        &classes,
-        &[false, false, true, false, true],
-    ));
-    lines.extend([String::new(), "By confused pair, the most significant ten:".to_owned()]);
-    let pairs: Vec<Vec<String>> = report
-        .pairs
-        .iter()
-        .take(10)
-        .map(|Named { names, finding }| {
-            let n_reference = finding.n_reference;
-            vec![
-                star(finding.is_significant),
-                names.first().copied().unwrap_or_default().to_owned(),
-                names.last().copied().unwrap_or_default().to_owned(),
-                finding.n_batch.to_string(),
-                n_reference.to_string(),
-                format!("{:+.1} %", 100.0 * finding.excess),
-                p_value(finding.p_val),
-            ]
-        })
-        .collect();
+    let classes = explanation.classes.iter().map(|class| {
+        vec![
+            star(class.finding.is_significant),
+            class.name.clone(),
+            class.finding.n_batch.to_string(),
+            interval(class.finding.excess_fraction),
+            p_value(class.finding.p_value),
+        ]
+    });
     lines.push(table(
         &[
-            "",
-            "classifier says",
-            "distilled says",
-            "images",
-            "in reference",
-            "excess",
-            "p-value",
+            Column::left(""),
+            Column::left("class"),
+            Column::right("images"),
+            Column::left("excess fraction"),
+            Column::right("p-value"),
         ],
-        &pairs,
-        &[false, false, false, true, true, true, true],
+        &classes.collect::<Vec<_>>(),
+    ));
+    lines.extend([String::new(), "By confused pair, the most significant ten:".to_owned()]);
+    let pairs = explanation.pairs.iter().take(10).map(|pair| {
+        vec![
+            star(pair.finding.is_significant),
+            pair.classifier_name.clone(),
+            pair.distilled_name.clone(),
+            pair.finding.n_batch.to_string(),
+            pair.finding.n_reference.to_string(),
+            format!("{:+.1} %", 100.0 * pair.finding.excess),
+            p_value(pair.finding.p_value),
+        ]
+    });
+    lines.push(table(
+        &[
+            Column::left(""),
+            Column::left("classifier says"),
+            Column::left("distilled says"),
+            Column::right("images"),
+            Column::right("in reference"),
+            Column::right("excess"),
+            Column::right("p-value"),
+        ],
+        &pairs.collect::<Vec<_>>(),
     ));
     lines.extend([String::new(), "The most harmful images:".to_owned()]);
-    let images: Vec<Vec<String>> = report
-        .images
-        .iter()
-        .take(10)
-        .map(|image| {
-            vec![
-                image.file.clone().unwrap_or_else(|| image.index.to_string()),
-                format!("{:.3}", image.score),
-                image.classifier.to_owned(),
-                image.distilled.to_owned(),
-            ]
-        })
-        .collect();
+    let images = explanation.images.iter().take(10).map(|image| {
+        let file = image.file.as_ref().map(|file| file.display().to_string());
+        vec![
+            file.unwrap_or_else(|| image.index.to_string()),
+            format!("{:.3}", image.score),
+            image.classifier.clone(),
+            image.distilled.clone(),
+        ]
+    });
     lines.push(table(
-        &["image", "score", "classifier says", "distilled says"],
-        &images,
-        &[false, true, false, false],
+        &[
+            Column::left("image"),
+            Column::right("score"),
+            Column::left("classifier says"),
+            Column::left("distilled says"),
+        ],
+        &images.collect::<Vec<_>>(),
     ));
     lines
 }

@@ -1,31 +1,26 @@
-//! `riptide fit`: distils a small network from a classifier and saves both as a detector.
+//! `riptide fit`: distils a small network from a classifier and saves both as a monitor.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use riptide_datasets::ImageSet;
-use riptide_models::train::{EpochSummary, Recipe, Teaching, Trainer, TrainingSet, untrained_student};
-use riptide_models::{DistilledCnnConfig, Network};
+use riptide::prelude::*;
+use riptide::training::Epoch;
+use riptide::{Facts, Fitted};
 use serde::Serialize;
 
-use crate::args::{Common, Images, ImagesArgs, NetworkArgs, open};
+use crate::args::{ClassifierArgs, Common, ImagesArgs, NewMonitorArgs, hint};
 use crate::exit::Ending;
-use crate::monitor::networks;
 use crate::output::{Output, percent};
-use crate::progress;
-use crate::reference::{Made, NewArgs};
+use crate::progress::Bar;
+use crate::train::Augment;
 
 /// Options of `riptide fit`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  riptide fit --classifier model.onnx --preprocessing mean-std --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n      --images training/ --resize --out detector"
+    after_help = "Example:\n  riptide fit --classifier model.onnx --preprocessing mean-std --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n      --images training/ --resize --out monitor"
 )]
 pub struct FitArgs {
     #[command(flatten)]
-    classifier: NetworkArgs,
+    classifier: ClassifierArgs,
 
     #[command(flatten)]
     images: ImagesArgs,
@@ -38,72 +33,111 @@ pub struct FitArgs {
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "reference", value_parser = clap::value_parser!(u32).range(1..))]
     n_ref: u32,
 
+    /// Images that are kept apart to choose the best epoch [default: none; the last epoch is taken]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    validation: u32,
+
     /// Passes over the images
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     epochs: u32,
+
+    /// Stop after so many epochs without a lower validation loss
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    patience: Option<u32>,
 
     /// Images of a training step
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch_size: u32,
 
     /// The largest learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, allow_negative_numbers = true)]
     learning_rate: f64,
 
-    /// Filters of the distilled network's first convolution
+    /// Temperature of the classifier's outputs, which the distilled network learns from
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    temperature: f64,
+
+    /// How images are varied [default: flip]
+    #[arg(long, value_enum, value_name = "HOW")]
+    augment: Option<Augment>,
+
+    /// Filters of the distilled network's first convolution; the next have half and a quarter of them
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(4..=4096))]
     filters: u32,
 
-    /// Decides the initial weights, the order of the images and which are kept for the reference
+    /// Convolutions of the distilled network, 1 to 3
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3))]
+    conv_layers: u32,
+
+    /// Units of the distilled network's first dense layer
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    dense: u32,
+
+    /// Decides the initial weights, the order of the images and which are kept apart
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
+    /// Keep a checkpoint in this folder after each epoch; a fit that was stopped goes on from it
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+
     #[command(flatten)]
-    new: NewArgs,
+    new: NewMonitorArgs,
 
     #[command(flatten)]
     common: Common,
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct Report<'a> {
     n_images: usize,
-    epochs: Vec<EpochSummary>,
+    epochs: &'a [Epoch],
     #[serde(flatten)]
-    made: Made,
+    made: Made<'a>,
 }
 
-/// Fits a detector.
+/// What was made.
+#[derive(Debug, Serialize)]
+pub struct Made<'a> {
+    out: &'a Path,
+    facts: &'a Facts,
+    options: &'a Options,
+    score_mean: f64,
+    threshold: f64,
+}
+
+/// Fits a monitor.
 pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
+    args.new.check()?;
     let classifier = args.classifier.load()?;
-    args.new.check(classifier.n_classes())?;
     let size = classifier.input_size();
-    let images = args.images.open(size)?.read_all()?;
-    let (training, mut reference) = match &args.reference {
-        Some(path) => (images, open(path, args.images.reading, Some(size))?),
-        None => split(&images, args.n_ref as usize, args.seed)?,
+    let images = args.images.open(size)?;
+    let reference = match &args.reference {
+        Some(path) => Some(args.images.reading.open(path, size)?),
+        None => None,
     };
-    let (student, epochs) = distil(&args, &classifier, &training)?;
-    let networks = networks(classifier, student)?;
-    let bar = progress::images(reference.remaining(), "scoring the reference");
-    let made = args.new.make(&networks, &mut reference, &bar)?;
+    let fit = args.fit();
+    let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
+    let Fitted { monitor, epochs, .. } = &fitted;
+    monitor.save(&args.new.out)?;
+    let n_images = monitor.facts().training.as_ref().map_or(0, |training| training.n_images);
     let report = Report {
-        n_images: training.len(),
+        n_images,
         epochs,
-        made,
+        made: Made::of(monitor, &args.new.out)?,
     };
     let mut out = Output::new(args.common.json);
     if out.is_json() {
         out.document(&report)?;
     } else {
-        if let Some(last) = report.epochs.last() {
+        if let Some(training) = &monitor.facts().training {
             out.line(format_args!(
-                "distilled   {} epochs over {} images; last loss {:.4}, agreement {}",
-                last.epoch,
-                report.n_images,
-                last.loss,
-                percent(last.accuracy)
+                "distilled   {} epochs over {n_images} images; loss {:.4}, agreement {} in epoch {}",
+                epochs.len(),
+                training.loss,
+                percent(training.agreement),
+                training.epoch,
             ))?;
         }
         report.made.tell(&mut out)?;
@@ -112,53 +146,58 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-/// Trains the small network on the classifier's answers.
-fn distil(args: &FitArgs, classifier: &Network, images: &ImageSet) -> anyhow::Result<(Network, Vec<EpochSummary>)> {
-    let recipe = Recipe {
-        batch_size: args.batch_size as usize,
-        learning_rate: args.learning_rate,
-        seed: args.seed,
-        ..Recipe::distilled(args.epochs)
-    };
-    let sizes = DistilledCnnConfig {
-        n_filters1: args.filters as usize,
-        ..Default::default()
-    };
-    let student = untrained_student(classifier, sizes, args.seed)?;
-    let mut trainer = Trainer::new(&student.into(), recipe.clone())?;
-    let versions = recipe.augmentation.versions().unwrap_or(1);
-    let bar = progress::images(Some((versions * images.len()) as u64), "asking the classifier");
-    let teaching = Teaching::new(classifier, images.pixels(), &recipe, |n| bar.inc(n as u64))?;
-    bar.finish_and_clear();
-    let bar = progress::images(Some(images.len() as u64 * u64::from(args.epochs)), "distilling");
-    let set = TrainingSet {
-        pixels: images.pixels(),
-        targets: teaching.targets(),
-    };
-    while !trainer.is_finished() {
-        let before = trainer.history().len() * images.len();
-        trainer.epoch(set, |progress| {
-            bar.set_position((before + progress.images) as u64);
-            bar.set_message(format!(
-                "distilling: epoch {}, loss {:.4}",
-                progress.epoch, progress.loss
-            ));
-        })?;
+impl FitArgs {
+    fn fit(&self) -> Fit {
+        let fit = Fit::default()
+            .n_reference(self.n_ref as usize)
+            .n_validation(self.validation as usize)
+            .epochs(self.epochs)
+            .patience(self.patience)
+            .batch_size(self.batch_size as usize)
+            .learning_rate(self.learning_rate)
+            .temperature(self.temperature)
+            .filters(self.filters as usize)
+            .conv_layers(self.conv_layers as usize)
+            .dense(self.dense as usize)
+            .seed(self.seed)
+            .class_names(self.new.class_names())
+            .options(self.new.options())
+            .checkpoint(self.checkpoint.clone());
+        match self.augment {
+            Some(augment) => fit.augmentation(augment.into()),
+            None => fit,
+        }
     }
-    bar.finish_and_clear();
-    Ok((trainer.network()?, trainer.history().to_vec()))
 }
 
-/// The training images, and the reference drawn from among them.
-fn split(images: &ImageSet, n_ref: usize, seed: u64) -> anyhow::Result<(ImageSet, Images)> {
-    let n_ref = n_ref.min(images.len() / 5);
-    ensure!(
-        n_ref > 0,
-        "{} images are too few to keep a reference apart; give more, or --reference",
-        images.len()
-    );
-    let mut order: Vec<usize> = (0..images.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let (kept, training) = order.split_at(n_ref);
-    Ok((images.select(training)?, Images::of(images.select(kept)?)))
+impl<'a> Made<'a> {
+    /// What there is to say of a monitor that was saved.
+    pub fn of(monitor: &'a Monitor, out: &'a Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            out,
+            facts: monitor.facts(),
+            options: monitor.options(),
+            score_mean: riptide::stats::summary::mean(monitor.reference_scores())?,
+            threshold: monitor.threshold(),
+        })
+    }
+
+    /// Prints it.
+    pub fn tell(&self, out: &mut Output) -> anyhow::Result<()> {
+        let reference = &self.facts.reference;
+        out.line(format_args!(
+            "reference   {} images; both networks agree on {}",
+            reference.n_images,
+            percent(reference.agreement.unwrap_or_default())
+        ))?;
+        out.line(format_args!(
+            "score       mean {:.4}; threshold of single images {:.4}",
+            self.score_mean, self.threshold
+        ))?;
+        out.line(format_args!(
+            "drift test  {} at {}",
+            self.options.alternative, self.options.level
+        ))?;
+        out.line(format_args!("monitor     {}", self.out.display()))
+    }
 }

@@ -1,26 +1,26 @@
-//! `riptide import`: a detector from two networks that there are already.
+//! `riptide import`: a monitor from two networks that already exist.
 
 use std::path::PathBuf;
 
-use riptide_models::Network;
+use riptide::models::Network;
+use riptide::prelude::*;
 
-use crate::args::{Common, NetworkArgs, Reading, open};
+use crate::args::{ClassifierArgs, Common, NewMonitorArgs, Reading, hint};
 use crate::exit::Ending;
-use crate::monitor::networks;
+use crate::fit::Made;
 use crate::output::Output;
-use crate::progress;
-use crate::reference::NewArgs;
+use crate::progress::Bar;
 
 /// Options of `riptide import`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  riptide import --classifier model.h5 --distilled distilled_model.h5 --reference cifar-10-batches-bin/ --out detector"
+    after_help = "Example:\n  riptide import --classifier model.h5 --distilled distilled_model.h5 --reference cifar-10-batches-bin/ --out monitor"
 )]
 pub struct ImportArgs {
     #[command(flatten)]
-    classifier: NetworkArgs,
+    classifier: ClassifierArgs,
 
-    /// The network distilled from it: a folder with config.json and model.safetensors, or a Keras .h5
+    /// The network distilled from it: a folder with config.json and model.safetensors, a Keras .h5, or an hf:// address
     #[arg(long, value_name = "W")]
     distilled: PathBuf,
 
@@ -32,24 +32,29 @@ pub struct ImportArgs {
     reading: Reading,
 
     #[command(flatten)]
-    new: NewArgs,
+    new: NewMonitorArgs,
 
     #[command(flatten)]
     common: Common,
 }
 
-/// Makes a detector from networks.
+/// Makes a monitor from networks.
 pub fn run(args: ImportArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
+    args.new.check()?;
     let classifier = args.classifier.load()?;
-    args.new.check(classifier.n_classes())?;
-    let preprocessing = classifier.preprocessing();
-    let distilled = Network::load(&args.distilled)?.with_preprocessing(preprocessing)?;
-    let networks = networks(classifier, distilled)?;
-    let size = networks.input_size();
-    let mut reference = open(&args.reference, args.reading, Some(size))?;
-    let bar = progress::images(reference.remaining(), "scoring the reference");
-    let made = args.new.make(&networks, &mut reference, &bar)?;
+    let mut distilled = Network::load(riptide::locate(&args.distilled)?)?;
+    // A Keras file does not say what its images went through; both networks were trained on the same.
+    if let Some(network) = classifier.network() {
+        distilled = distilled.with_preprocessing(network.preprocessing())?;
+    }
+    let reference = args.reading.open(&args.reference, classifier.input_size())?;
+    let import = Import::default()
+        .class_names(args.new.class_names())
+        .options(args.new.options());
+    let monitor = hint(import.run(classifier, distilled, reference, &mut Bar::new()))?;
+    monitor.save(&args.new.out)?;
+    let made = Made::of(&monitor, &args.new.out)?;
     let mut out = Output::new(args.common.json);
     if out.is_json() {
         out.document(&made)?;

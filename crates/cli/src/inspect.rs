@@ -1,23 +1,23 @@
-//! `riptide inspect`: what a detector is.
+//! `riptide inspect`: what a monitor is.
 
 use std::path::PathBuf;
 
-use riptide_detectors::DetectorSettings;
-use riptide_models::{Network, NetworkConfig};
-use riptide_stats::summary;
+use riptide::Facts;
+use riptide::models::{Network, NetworkConfig};
+use riptide::prelude::*;
+use riptide::stats::summary;
 use serde::Serialize;
 
 use crate::args::Common;
 use crate::exit::Ending;
-use crate::monitor::Monitor;
-use crate::output::Output;
+use crate::output::{Output, percent};
 
 /// Options of `riptide inspect`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  riptide inspect detector")]
+#[command(after_help = "Example:\n  riptide inspect monitor")]
 pub struct InspectArgs {
-    /// A detector's folder
-    detector: PathBuf,
+    /// A monitor's folder
+    monitor: PathBuf,
 
     #[command(flatten)]
     common: Common,
@@ -25,9 +25,13 @@ pub struct InspectArgs {
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
-    classifier: NetworkReport,
+    /// Missing if the classifier is a function, which is not saved.
+    classifier: Option<NetworkReport>,
     distilled: NetworkReport,
-    settings: &'a DetectorSettings,
+    facts: &'a Facts,
+    options: &'a Options,
+    /// The score above which a single image is flagged.
+    threshold: f64,
     reference: Reference,
 }
 
@@ -42,7 +46,6 @@ struct NetworkReport {
 #[derive(Debug, Serialize)]
 struct Reference {
     n_images: usize,
-    n_seen: u64,
     mean: f64,
     std: f64,
     min: f64,
@@ -58,16 +61,17 @@ struct Bin {
     count: usize,
 }
 
-/// Describes a detector.
+/// Describes a monitor.
 pub fn run(args: InspectArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
-    let monitor = Monitor::load(&args.detector)?;
-    let pair = &monitor.networks;
+    let monitor = Monitor::load(&args.monitor)?;
     let report = Report {
-        classifier: NetworkReport::of(pair.classifier()),
-        distilled: NetworkReport::of(pair.distilled()),
-        settings: monitor.detector.settings(),
-        reference: Reference::of(monitor.detector.reference().values(), monitor.detector.n_seen())?,
+        classifier: monitor.classifier().map(NetworkReport::of),
+        distilled: NetworkReport::of(monitor.distilled()),
+        facts: monitor.facts(),
+        options: monitor.options(),
+        threshold: monitor.threshold(),
+        reference: Reference::of(monitor.reference_scores())?,
     };
     let mut out = Output::new(args.common.json);
     if out.is_json() {
@@ -106,7 +110,7 @@ impl NetworkReport {
 impl Reference {
     const BINS: usize = 12;
 
-    fn of(scores: &[f64], n_seen: u64) -> anyhow::Result<Self> {
+    fn of(scores: &[f64]) -> anyhow::Result<Self> {
         let (min, max) = summary::min_max(scores)?;
         let width = (max - min) / Self::BINS as f64;
         let mut counts = [0; Self::BINS];
@@ -128,7 +132,6 @@ impl Reference {
         });
         Ok(Self {
             n_images: scores.len(),
-            n_seen,
             mean: summary::mean(scores)?,
             std: summary::std(scores)?,
             min,
@@ -143,41 +146,43 @@ fn text(report: &Report<'_>) -> Vec<String> {
     let Report {
         classifier,
         distilled,
-        settings,
+        facts,
+        options,
+        threshold,
         reference,
     } = report;
-    let [height, width] = settings.input_size;
-    let names = &settings.class_names;
+    let [height, width] = facts.input_size;
+    let names = &facts.class_names;
     let shown: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
     let more = if names.len() > shown.len() { ", …" } else { "" };
-    let threshold = settings
-        .threshold
-        .map_or("none".to_owned(), |threshold| format!("{threshold:.4}"));
-    let mut lines = vec![
-        format!("classifier     {}", classifier.name()),
-        format!("               SHA-256 {}", classifier.digest),
+    let mut lines = match classifier {
+        Some(network) => vec![
+            format!("classifier     {}", network.name()),
+            format!("               SHA-256 {}", network.digest),
+        ],
+        None => vec!["classifier     a function, to be given when the monitor is loaded".to_owned()],
+    };
+    let scaling = facts.preprocessing.unwrap_or(facts.distilled_preprocessing);
+    lines.extend([
         format!("distilled      {}", distilled.name()),
         format!("               SHA-256 {}", distilled.digest),
-        format!("images         {height} x {width}, {}", preprocessing(settings)),
+        format!("images         {height} x {width}, {}", preprocessing(scaling)),
         format!("classes        {}: {}{more}", names.len(), shown.join(", ")),
-        format!("score          {}", settings.score),
-        format!("threshold      {threshold}"),
-        format!("drift test     {} at {}", settings.alternative, settings.drift.p_val),
+        format!("score          {}", facts.score),
+        format!("threshold      {threshold:.4}"),
+        format!("drift test     {} at {}", options.alternative, options.level),
         format!(
             "harm test      greater at {}, from {} of the images on",
-            settings.harm.p_val,
-            crate::output::percent(settings.harm.min_fraction)
+            options.level,
+            percent(options.least_excess_fraction)
         ),
-        format!(
-            "reference      {} images, {} seen",
-            reference.n_images, reference.n_seen
-        ),
+        format!("reference      {} images", reference.n_images),
         format!(
             "               score mean {:.4}, standard deviation {:.4}, median {:.4}",
             reference.mean, reference.std, reference.median
         ),
         String::new(),
-    ];
+    ]);
     let most = reference
         .histogram
         .iter()
@@ -199,9 +204,8 @@ fn text(report: &Report<'_>) -> Vec<String> {
     lines
 }
 
-fn preprocessing(settings: &DetectorSettings) -> String {
-    use riptide_detectors::saving::Preprocessing;
-    match &settings.preprocessing {
+fn preprocessing(scaling: Preprocessing) -> String {
+    match scaling {
         Preprocessing::None => "divided by 255".to_owned(),
         Preprocessing::ScaleByInstance => "scaled by instance".to_owned(),
         Preprocessing::MeanStd { mean, std } => format!("divided by 255, less {mean:?}, divided by {std:?}"),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use riptide_datasets::npy::read_numbers;
-use riptide_stats::ks::{self, Alternative, KsTest, Method};
+use riptide::datasets::npy::read_numbers;
+use riptide::stats::ks::{self, Alternative, KsTest, Method};
 use serde::Serialize;
 
 use crate::args::{Common, alternative, method};
@@ -13,8 +13,8 @@ use crate::output::{Output, p_value};
 /// Options of `riptide ks`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  riptide score --detector detector --images reference.npy --out reference-scores.npy\n  \
-    riptide score --detector detector --images today.npy --out scores.npy\n  \
+    after_help = "Example:\n  riptide score --monitor monitor --images reference.npy --out reference-scores.npy\n  \
+    riptide score --monitor monitor --images today.npy --out scores.npy\n  \
     riptide ks reference-scores.npy scores.npy --alternative greater"
 )]
 pub struct KsArgs {
@@ -25,7 +25,7 @@ pub struct KsArgs {
     batch: PathBuf,
 
     /// What counts as a difference; greater: the batch's values are larger
-    #[arg(long, value_parser = alternative(), default_value = "two-sided")]
+    #[arg(long, value_parser = alternative(), default_value_t = Alternative::default())]
     alternative: Alternative,
 
     /// How the p-value is computed; auto: exact up to 10,000 values a sample

@@ -4,6 +4,9 @@ use std::fmt::Display;
 use std::io::{BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 
 use anyhow::Context;
+pub use riptide::draw::Column;
+use riptide::draw::text_table;
+use riptide::stats::Interval;
 use serde::Serialize;
 
 use crate::exit::ClosedPipe;
@@ -15,7 +18,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The standard output, as JSON where `json`.
+    /// The standard output, as JSON if `json`.
     pub fn new(json: bool) -> Self {
         Self {
             out: BufWriter::with_capacity(1 << 16, std::io::stdout().lock()),
@@ -69,28 +72,12 @@ fn told(outcome: std::io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Rows of text as columns of equal width; `right` says which columns are flush right.
-pub fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let cells = cells.zip(&widths).zip(right).map(|((cell, width), right)| match right {
-            true => format!("{cell:>width$}"),
-            false => format!("{cell:<width$}"),
-        });
-        let line: Vec<String> = cells.collect();
-        line.join("  ").trim_end().to_owned()
-    };
-    let mut lines = vec![line(&mut header.iter().copied())];
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
-    lines.join("\n")
+/// Rows of text in columns, without a line end after the last.
+pub fn table(columns: &[Column<'_>], rows: &[Vec<String>]) -> String {
+    text_table(columns, rows).trim_end().to_owned()
 }
 
-/// A p-value for people: three digits, or a power of ten where it is small.
+/// A p-value for people: three digits, or a power of ten if it is small.
 pub fn p_value(p: f64) -> String {
     match p {
         p if p >= 0.001 || p == 0.0 => format!("{p:.3}"),
@@ -101,4 +88,14 @@ pub fn p_value(p: f64) -> String {
 /// A fraction as percent.
 pub fn percent(fraction: f64) -> String {
     format!("{:.1} %", 100.0 * fraction)
+}
+
+/// An estimated fraction with its interval, as percent.
+pub fn interval(fraction: Interval) -> String {
+    format!(
+        "{} ({} to {})",
+        percent(fraction.estimate),
+        percent(fraction.lower),
+        percent(fraction.upper)
+    )
 }

@@ -1,25 +1,25 @@
-//! `riptide predict`: which single images score above the threshold.
+//! `riptide predict`: which single images are flagged.
 
+use riptide::prelude::*;
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
 use crate::exit::Ending;
-use crate::monitor::{DetectorArgs, Monitor};
-use crate::output::{Output, table};
-use crate::progress;
+use crate::output::{Column, Output, table};
+use crate::progress::Bar;
 
 /// Options of `riptide predict`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  riptide predict --detector detector --images today/\n  \
-    riptide predict --detector detector --images today/ --json | jq 'select(.is_adversarial)'")]
+#[command(after_help = "Example:\n  riptide predict --monitor monitor --images today/\n  \
+    riptide predict --monitor monitor --images today/ --json | jq 'select(.flagged)'")]
 pub struct PredictArgs {
     #[command(flatten)]
-    detector: DetectorArgs,
+    monitor: MonitorArgs,
 
     #[command(flatten)]
     images: ImagesArgs,
 
-    /// Score above which an image is flagged, instead of the detector's
+    /// Score above which an image is flagged, instead of the monitor's
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     threshold: Option<f64>,
 
@@ -31,17 +31,11 @@ pub struct PredictArgs {
     common: Common,
 }
 
-/// The decision on one image.
+/// The line of one image.
 #[derive(Debug, Serialize)]
-struct Decision<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    is_adversarial: bool,
-    instance_score: f32,
-    threshold: f64,
-    prediction: usize,
-    class: &'a str,
+struct Line<'a> {
+    #[serde(flatten)]
+    decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
     classifier: Option<&'a [f32]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,63 +45,53 @@ struct Decision<'a> {
 /// Decides on each image.
 pub fn run(args: PredictArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
-    let monitor = Monitor::load(&args.detector.detector)?;
-    let threshold = match args.threshold.or(monitor.detector.settings().threshold) {
-        Some(threshold) if !threshold.is_nan() => threshold,
-        Some(_) => anyhow::bail!("--threshold: give a number"),
-        None => anyhow::bail!(
-            "{}: the detector has no threshold; give --threshold",
-            args.detector.detector.display()
-        ),
-    };
-    let mut images = args.images.open(monitor.size())?;
+    let mut monitor = args.monitor.load()?;
+    if let Some(threshold) = args.threshold {
+        let options = monitor.options().clone().threshold(threshold);
+        monitor = monitor.with_options(options)?;
+    }
+    let images = args.images.open(monitor.input_size())?;
     let mut out = Output::new(args.common.json);
-    let bar = progress::images(images.remaining(), "scoring");
+    let mut bar = Bar::scoring(images.remaining());
     let mut flagged: Vec<Vec<String>> = Vec::new();
-    let n = monitor.pass(&mut images, &bar, |scored, images| {
-        let probabilities = &scored.probabilities;
-        let rows = probabilities.classifier.chunks_exact(probabilities.n_classes);
-        let rows = rows.zip(probabilities.distilled.chunks_exact(probabilities.n_classes));
-        let answers = probabilities.predicted_classes();
-        for (i, ((&score, prediction), (classifier, distilled))) in
-            scored.scores.iter().zip(answers).zip(rows).enumerate()
-        {
-            let index = scored.first + i;
-            let decision = Decision {
-                index,
-                file: images.file(index).map(|file| file.display().to_string()),
-                is_adversarial: f64::from(score) > threshold,
-                instance_score: score,
-                threshold,
-                prediction,
-                class: monitor.class(prediction),
-                classifier: args.probabilities.then_some(classifier),
-                distilled: args.probabilities.then_some(distilled),
-            };
+    let mut n = 0;
+    for chunk in monitor.score_stream(images) {
+        let chunk = hint(chunk)?;
+        n += chunk.scores.len();
+        bar.advance(chunk.scores.len() as u64);
+        for row in chunk.rows() {
+            let decision = monitor.decide(&row);
             if out.is_json() {
-                out.record(&decision)?;
-            } else if decision.is_adversarial {
+                out.record(&Line {
+                    decision,
+                    classifier: args.probabilities.then_some(row.classifier),
+                    distilled: args.probabilities.then_some(row.distilled),
+                })?;
+            } else if decision.flagged {
                 flagged.push(vec![
-                    decision.file.unwrap_or_else(|| index.to_string()),
-                    format!("{score:.4}"),
-                    decision.class.to_owned(),
+                    decision.file.map_or_else(|| row.index.to_string(), |file| file.display().to_string()),
+                    format!("{:.4}", decision.score),
+                    decision.class,
                 ]);
             }
         }
-        out.flush()
-    })?;
+        out.flush()?;
+    }
+    bar.end();
     if !out.is_json() {
         if !flagged.is_empty() {
-            out.line(table(
-                &["image", "score", "prediction"],
-                &flagged,
-                &[false, true, false],
-            ))?;
+            let columns = [
+                Column::left("image"),
+                Column::right("score"),
+                Column::left("prediction"),
+            ];
+            out.line(table(&columns, &flagged))?;
             out.line("")?;
         }
         out.line(format_args!(
-            "{} of {n} images score above {threshold:.4}",
-            flagged.len()
+            "{} of {n} images score above {:.4}",
+            flagged.len(),
+            monitor.threshold()
         ))?;
     }
     out.flush()?;

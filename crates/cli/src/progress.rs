@@ -1,23 +1,80 @@
-//! Progress bars on standard error, hidden where that is no terminal.
+//! Progress on standard error, hidden if that is no terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use riptide::files::{Progress, Unit};
 
-/// A bar over `total` images, or a counter where their number is not known.
-pub fn images(total: Option<u64>, what: &'static str) -> ProgressBar {
-    let bar = match total {
-        Some(total) => ProgressBar::new(total),
-        None => ProgressBar::new_spinner(),
-    };
-    let template = match total {
-        Some(_) => "{msg} {wide_bar} {human_pos}/{human_len} images, {per_sec}, {eta} left",
-        None => "{msg} {human_pos} images, {per_sec}",
-    };
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(what);
-    bar
+/// A bar for one task after the other.
+#[derive(Debug)]
+pub struct Bar {
+    bar: ProgressBar,
+    task: String,
+    is_hidden: bool,
 }
 
-/// A bar that is never drawn, for commands whose results scroll by on the terminal.
-pub fn hidden() -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
+impl Bar {
+    /// A bar that is drawn if standard error is a terminal.
+    pub fn new() -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            task: String::new(),
+            is_hidden: false,
+        }
+    }
+
+    /// A bar that is never drawn, for commands whose results scroll by on the terminal.
+    pub fn hidden() -> Self {
+        Self {
+            is_hidden: true,
+            ..Self::new()
+        }
+    }
+
+    /// A bar over the images of a stream.
+    pub fn scoring(total: Option<u64>) -> Self {
+        let mut bar = Self::new();
+        bar.begin("scoring", total, Unit::Images);
+        bar
+    }
+
+    /// Writes a line on standard error, above the bar if there is one.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| crate::exit::say(line));
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&mut self, task: &str, total: Option<u64>, unit: Unit) {
+        let target = match self.is_hidden {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        self.bar = ProgressBar::with_draw_target(total, target);
+        let template = match (unit, total) {
+            (Unit::Bytes, Some(_)) => "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            (Unit::Bytes, None) => "{msg} {bytes}, {bytes_per_sec}",
+            (_, Some(_)) => "{msg} {wide_bar} {human_pos} of {human_len} images, {per_sec}, {eta} left",
+            (_, None) => "{msg} {human_pos} images, {per_sec}",
+        };
+        let style = ProgressStyle::with_template(template);
+        self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_message(task.to_owned());
+        self.task = task.to_owned();
+    }
+
+    fn advance(&mut self, units: u64) {
+        self.bar.inc(units);
+    }
+
+    fn skip(&mut self, units: u64) {
+        self.bar.inc(units);
+        self.bar.reset_eta();
+    }
+
+    fn message(&mut self, text: &str) {
+        self.bar.set_message(format!("{}: {text}", self.task));
+    }
+
+    fn end(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }

@@ -1,28 +1,26 @@
-//! `riptide score`: one score, prediction and confidence an image.
-
-mod file;
+//! `riptide score`: score, prediction and confidence of each image.
 
 use std::path::PathBuf;
 
-use riptide_stats::summary;
+use riptide::prelude::*;
+use riptide::stats::summary;
+use riptide::{Row, ScoresFormat};
 use serde::Serialize;
 
-use crate::args::{Common, Images, ImagesArgs};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
 use crate::exit::Ending;
-use crate::monitor::{DetectorArgs, Monitor, Scored};
-use crate::output::{Output, table};
-use crate::progress;
-use file::Format;
+use crate::output::{Column, Output, table};
+use crate::progress::Bar;
 
 /// Options of `riptide score`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  riptide score --detector detector --images today/ --out scores.csv\n  \
-    cat images.npy | riptide score --detector detector --images - --json | head -1"
+    after_help = "Example:\n  riptide score --monitor monitor --images today/ --out scores.csv\n  \
+    cat images.npy | riptide score --monitor monitor --images - --json | head -1"
 )]
 pub struct ScoreArgs {
     #[command(flatten)]
-    detector: DetectorArgs,
+    monitor: MonitorArgs,
 
     #[command(flatten)]
     images: ImagesArgs,
@@ -37,7 +35,7 @@ pub struct ScoreArgs {
 
 /// The line of one image.
 #[derive(Debug, Serialize)]
-struct Row<'a> {
+struct Line<'a> {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
@@ -45,16 +43,6 @@ struct Row<'a> {
     prediction: usize,
     class: &'a str,
     confidence: f32,
-}
-
-/// All images' results, column by column.
-#[derive(Debug, Default)]
-struct Columns {
-    /// The file of each image; empty where images are not files of their own.
-    files: Vec<String>,
-    scores: Vec<f32>,
-    predictions: Vec<u32>,
-    confidences: Vec<f32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,100 +57,95 @@ struct Report {
 /// Scores images.
 pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
-    let format = args.out.as_deref().map(Format::of).transpose()?;
-    let monitor = Monitor::load(&args.detector.detector)?;
-    let mut images = args.images.open(monitor.size())?;
+    if let Some(path) = &args.out {
+        ScoresFormat::of(path)?;
+    }
+    let monitor = args.monitor.load()?;
+    let images = args.images.open(monitor.input_size())?;
     let mut out = Output::new(args.common.json);
-    let Some((path, format)) = args.out.as_ref().zip(format) else {
-        return to_stdout(&monitor, &mut images, &mut out);
+    let Some(path) = args.out else {
+        return to_stdout(&monitor, images, &mut out);
     };
-    let bar = progress::images(images.remaining(), "scoring");
-    let mut columns = Columns::default();
-    let n = monitor.pass(&mut images, &bar, |scored, images| {
-        for row in rows(&monitor, &scored, images) {
-            columns.files.extend(row.file);
-            columns.scores.push(row.score);
-            columns.predictions.push(u32::try_from(row.prediction)?);
-            columns.confidences.push(row.confidence);
-        }
-        Ok(())
-    })?;
-    format.write(path, &columns, &monitor.detector.settings().class_names)?;
-    let scores: Vec<f64> = columns.scores.iter().copied().map(f64::from).collect();
+    let mut bar = Bar::scoring(images.remaining());
+    let scores = hint(monitor.score_with(images, &mut bar))?;
+    scores.write(&path)?;
+    let values: Vec<f64> = scores.scores.iter().copied().map(f64::from).collect();
     let report = Report {
-        images: n,
-        out: path.clone(),
-        mean: summary::mean(&scores)?,
-        median: summary::percentile(&scores, 50.0)?,
-        max: summary::min_max(&scores)?.1,
+        images: scores.len(),
+        out: path,
+        mean: summary::mean(&values)?,
+        median: summary::percentile(&values, 50.0)?,
+        max: summary::min_max(&values)?.1,
     };
     if out.is_json() {
         out.document(&report)?;
     } else {
         out.line(format_args!(
-            "{n} images: score mean {:.4}, median {:.4}, largest {:.4}; {}",
+            "{} images: score mean {:.4}, median {:.4}, largest {:.4}; {}",
+            report.images,
             report.mean,
             report.median,
             report.max,
-            path.display()
+            report.out.display()
         ))?;
     }
     out.flush()?;
     Ok(Ending::Fine)
 }
 
-/// A line an image, as they come.
-fn to_stdout(monitor: &Monitor, images: &mut Images, out: &mut Output) -> anyhow::Result<Ending> {
-    let bar = match Output::is_terminal() {
-        true => progress::hidden(),
-        false => progress::images(images.remaining(), "scoring"),
+/// Tells each image as soon as its chunk is scored.
+fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow::Result<Ending> {
+    let mut bar = match Output::is_terminal() {
+        true => Bar::hidden(),
+        false => Bar::scoring(images.remaining()),
     };
-    monitor.pass(images, &bar, |scored, images| {
-        let rows = rows(monitor, &scored, images);
+    for chunk in monitor.score_stream(images) {
+        let chunk = hint(chunk)?;
+        bar.advance(chunk.scores.len() as u64);
         if out.is_json() {
-            for row in rows {
-                out.record(&row)?;
+            for row in chunk.rows() {
+                out.record(&Line::of(&row, monitor))?;
             }
         } else {
-            let header = ["image", "score", "prediction", "confidence"];
-            let rows: Vec<Vec<String>> = rows
+            let columns = [
+                Column::left("image"),
+                Column::right("score"),
+                Column::left("prediction"),
+                Column::right("confidence"),
+            ];
+            let rows: Vec<Vec<String>> = chunk
+                .rows()
                 .map(|row| {
+                    let line = Line::of(&row, monitor);
                     vec![
-                        row.file.unwrap_or_else(|| row.index.to_string()),
-                        format!("{:.4}", row.score),
-                        row.class.to_owned(),
-                        format!("{:.4}", row.confidence),
+                        line.file.unwrap_or_else(|| line.index.to_string()),
+                        format!("{:.4}", line.score),
+                        line.class.to_owned(),
+                        format!("{:.4}", line.confidence),
                     ]
                 })
                 .collect();
-            let text = table(&header, &rows, &[false, true, false, true]);
-            let skip = if scored.first == 0 { 0 } else { 1 };
+            let text = table(&columns, &rows);
+            let skip = if chunk.first == 0 { 0 } else { 1 };
             for line in text.lines().skip(skip) {
                 out.line(line)?;
             }
         }
-        out.flush()
-    })?;
+        out.flush()?;
+    }
+    bar.end();
     Ok(Ending::Fine)
 }
 
-fn rows<'a>(monitor: &'a Monitor, scored: &'a Scored, images: &'a Images) -> impl Iterator<Item = Row<'a>> {
-    let n_classes = scored.probabilities.n_classes;
-    let answers = scored.probabilities.predicted_classes();
-    let each = scored
-        .scores
-        .iter()
-        .zip(answers)
-        .zip(scored.probabilities.classifier.chunks_exact(n_classes));
-    each.enumerate().map(move |(i, ((&score, prediction), row))| {
-        let index = scored.first + i;
-        Row {
-            index,
-            file: images.file(index).map(|file| file.display().to_string()),
-            score,
-            prediction,
-            class: monitor.class(prediction),
-            confidence: row.get(prediction).copied().unwrap_or_default(),
+impl<'a> Line<'a> {
+    fn of(row: &Row<'_>, monitor: &'a Monitor) -> Self {
+        Self {
+            index: row.index,
+            file: row.file.map(|file| file.display().to_string()),
+            score: row.score,
+            prediction: row.prediction,
+            class: monitor.class_name(row.prediction),
+            confidence: row.confidence,
         }
-    })
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use riptide_datasets::atomic;
+use riptide::files::atomic;
 use serde::Serialize;
 
 use crate::args::Common;

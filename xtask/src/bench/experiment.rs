@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use riptide_corruptions::Corruptor;
-use riptide_experiments::{ProtocolParams, Silent, TestImages, run as run_experiment};
-use riptide_models::{Network, NetworkPair};
+use riptide::corruptions::Corruptor;
+use riptide::files::Silent;
+use riptide::models::NetworkPair;
+use riptide::{Dataset, shipped_networks};
+use riptide_experiments::{ProtocolParams, TestImages, run as run_experiment};
 use serde::Serialize;
 
 use super::measure::{peak_memory, report};
-use crate::dataset::{Dataset, default_networks};
 
 /// Options of `cargo xtask bench experiment`.
 #[derive(Debug, clap::Args)]
@@ -48,14 +49,14 @@ struct Outcome {
 pub fn run(args: ExperimentArgs) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let start = Instant::now();
-    let (classifier, distilled) = default_networks(&Dataset::Shapes)?;
-    let networks = NetworkPair::new(Network::load(&classifier)?, Network::load(&distilled)?)?;
+    let (classifier, distilled) = shipped_networks(&riptide::pretrained::SHAPES)?;
+    let networks = NetworkPair::new(classifier, distilled)?;
     let loading = start.elapsed();
     let protocol = ProtocolParams {
         n_ref: args.n_ref,
         ..Default::default()
     };
-    let clean = Dataset::Shapes.test_images(None, args.images, (32, 32))?;
+    let clean = Dataset::Shapes.test_images(args.images, (32, 32))?;
     let making = start.elapsed() - loading;
     let images = TestImages::generated("Shapes", clean, Corruptor::new(protocol.seed))?;
     let (_, timings) = run_experiment(&networks, &images, &protocol.check()?, folder.path(), &mut Silent)?;

@@ -5,16 +5,13 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use riptide_datasets::npy::NpyWriter;
-use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
-use riptide_datasets::source::{OpenOptions, open};
-use riptide_datasets::{ImageSet, ImageSource};
-use riptide_detectors::{BoxError, Images, ModelDistillation};
-use riptide_models::{Network, NetworkPair};
+use riptide::datasets::npy::NpyWriter;
+use riptide::datasets::shapes::{Shapes, TEST_FIRST_INDEX};
+use riptide::prelude::*;
+use riptide::shipped_networks;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{head, peak_memory, report, row};
-use crate::dataset::{Dataset, default_networks};
 
 /// Options of `cargo xtask bench memory`.
 #[derive(Debug, clap::Args)]
@@ -84,19 +81,14 @@ fn write(file: &Path, images: usize) -> anyhow::Result<()> {
 
 /// Scores a file chunk by chunk.
 fn score(file: &Path) -> anyhow::Result<Scored> {
-    let (classifier, distilled) = default_networks(&Dataset::Shapes)?;
-    let networks = NetworkPair::new(Network::load(&classifier)?, Network::load(&distilled)?)?;
-    let detector = ModelDistillation::builder(networks).build()?;
+    let (classifier, distilled) = shipped_networks(&riptide::pretrained::SHAPES)?;
+    let reference = Shapes::new(0).generate(TEST_FIRST_INDEX, 1000);
+    let monitor = Import::default().run(classifier, distilled, &reference, &mut Silent)?;
     let before = peak_memory();
     let start = Instant::now();
-    let mut source = open(file, OpenOptions::default())?;
-    let chunks = std::iter::from_fn(|| match source.next_chunk(CHUNK) {
-        Ok(chunk) => Some(images(chunk?)),
-        Err(error) => Some(Err(error.into())),
-    });
     let mut scored = 0;
-    for scores in detector.score_stream(chunks) {
-        scored += scores?.len();
+    for chunk in monitor.score_stream(Images::open(file)?) {
+        scored += chunk?.scores.len();
     }
     Ok(Scored {
         images: scored,
@@ -104,11 +96,6 @@ fn score(file: &Path) -> anyhow::Result<Scored> {
         peak_memory: peak_memory(),
         before,
     })
-}
-
-fn images(chunk: ImageSet) -> Result<Images<'static>, BoxError> {
-    let shape = [chunk.len(), chunk.height(), chunk.width()];
-    Ok(Images::new(chunk.into_pixels(), shape)?)
 }
 
 fn print(files: &[Scored]) {

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::Context;
 use clap::ValueEnum;
-use riptide_datasets::cifar10::Split;
-use riptide_datasets::image_folder::Resize;
-use riptide_datasets::source::{self, OpenOptions};
-use riptide_datasets::{ImageSet, ImageSource};
+use riptide::datasets::ImageSource;
+use riptide::datasets::cifar10::Split;
+use riptide::datasets::image_folder::Resize;
+use riptide::datasets::source::OpenOptions;
+use riptide::{Error, Images};
 
 /// Which part of CIFAR-10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,7 +23,7 @@ pub enum Part {
 #[derive(Debug, Clone, clap::Args)]
 pub struct ImagesArgs {
     /// Images: a .npy file of uint8 (N, H, W, 3), a CIFAR-10 binary file, folder or archive, an image folder, a glob pattern
-    /// in quotes, or - for a .npy stream on standard input
+    /// in quotes, hf://OWNER/REPO/FILE.npy, or - for a .npy stream on standard input
     #[arg(long, value_name = "X")]
     pub images: PathBuf,
 
@@ -60,110 +61,29 @@ impl Reading {
             },
         }
     }
-}
 
-/// Images that are read a chunk at a time.
-pub struct Images {
-    source: Box<dyn ImageSource>,
-    name: PathBuf,
-    size: Option<(usize, usize)>,
-    files: Option<Vec<PathBuf>>,
-    next: usize,
+    /// Opens images for networks that take images of `size` (height, width).
+    pub fn open(self, path: &Path, size: (usize, usize)) -> anyhow::Result<Images<'static>> {
+        Ok(Images::open_with(path, self.options(Some(size)))?)
+    }
 }
 
 impl ImagesArgs {
-    /// The images as a library's source, unchecked and at their own size.
-    pub fn source(&self) -> riptide_datasets::Result<Box<dyn ImageSource>> {
-        source::open(&self.images, self.reading.options(None))
+    /// The images as the library's source, unchecked and at their own size.
+    pub fn source(&self) -> anyhow::Result<Box<dyn ImageSource>> {
+        Ok(riptide::datasets::source::open(riptide::locate(&self.images)?, self.reading.options(None))?)
     }
 
     /// Opens the images for networks that take images of `size` (height, width).
-    pub fn open(&self, size: (usize, usize)) -> anyhow::Result<Images> {
-        open(&self.images, self.reading, Some(size))
+    pub fn open(&self, size: (usize, usize)) -> anyhow::Result<Images<'static>> {
+        self.reading.open(&self.images, size)
     }
 }
 
-/// Opens images; where `size` is given, they must have it or be resized to it.
-pub fn open(path: &Path, reading: Reading, size: Option<(usize, usize)>) -> anyhow::Result<Images> {
-    let source = source::open(path, reading.options(size))?;
-    Ok(Images {
-        files: source.files(),
-        source,
-        name: path.to_path_buf(),
-        size,
-        next: 0,
-    })
-}
-
-impl Images {
-    /// Images that are in memory already.
-    pub fn of(set: ImageSet) -> Self {
-        Self {
-            size: Some((set.height(), set.width())),
-            source: Box::new(set.into_source()),
-            name: PathBuf::from("the images"),
-            files: None,
-            next: 0,
-        }
-    }
-
-    /// Bytes of images that are read at a time: enough to keep every core busy, little beside the networks themselves.
-    const CHUNK_BYTES: usize = 12 << 20;
-    /// Images of the first chunk where their size is not known.
-    const FIRST: usize = 16;
-
-    /// How many images are still to come, where that is known.
-    pub fn remaining(&self) -> Option<u64> {
-        self.source.remaining()
-    }
-
-    /// The next chunk, with the place of its first image among all images.
-    pub fn next_chunk(&mut self) -> anyhow::Result<Option<(usize, ImageSet)>> {
-        let count = self.size.map_or(Self::FIRST, |(height, width)| {
-            (Self::CHUNK_BYTES / height.saturating_mul(width).saturating_mul(3).max(1)).max(1)
-        });
-        let Some(chunk) = self.source.next_chunk(count)? else {
-            return Ok(None);
-        };
-        let found = (chunk.height(), chunk.width());
-        let (height, width) = *self.size.get_or_insert(found);
-        if found != (height, width) {
-            bail!(
-                "{}: the images are {} x {} pixels, but {height} x {width} are needed{}",
-                self.name.display(),
-                found.0,
-                found.1,
-                if self.files.is_some() {
-                    "; add --resize to stretch them"
-                } else {
-                    ""
-                }
-            );
-        }
-        let first = self.next;
-        self.next += chunk.len();
-        Ok(Some((first, chunk)))
-    }
-
-    /// The file of an image, where each is a file of its own.
-    pub fn file(&self, index: usize) -> Option<&Path> {
-        self.files.as_ref()?.get(index).map(PathBuf::as_path)
-    }
-
-    /// The error for images of which there are none.
-    pub fn none(&self) -> anyhow::Error {
-        anyhow::anyhow!("{}: no images", self.name.display())
-    }
-
-    /// Reads everything that is left.
-    pub fn read_all(mut self) -> anyhow::Result<ImageSet> {
-        let mut all: Option<ImageSet> = None;
-        while let Some((_, chunk)) = self.next_chunk()? {
-            match &mut all {
-                None => all = Some(chunk),
-                Some(all) => all.append(&chunk)?,
-            }
-        }
-        all.ok_or_else(|| self.none())
+/// Names the option that helps if images have another size.
+pub fn hint<T>(result: riptide::Result<T>) -> anyhow::Result<T> {
+    match result {
+        Err(error @ Error::ImageSize { .. }) => Err(error).context("add --resize to stretch image files"),
+        other => Ok(other?),
     }
 }

@@ -1,11 +1,13 @@
 //! Options that several commands share.
 
+mod classifier;
 mod images;
-mod network;
+mod monitor;
 mod values;
 
-pub use images::{Images, ImagesArgs, Reading, open};
-pub use network::NetworkArgs;
+pub use classifier::ClassifierArgs;
+pub use images::{ImagesArgs, Reading, hint};
+pub use monitor::{JudgeArgs, MonitorArgs, NewMonitorArgs};
 pub use values::{alternative, inside_unit, method, names, percentile, severity, size, triple};
 
 use anyhow::Context;
@@ -17,7 +19,7 @@ pub struct Common {
     #[arg(long)]
     pub json: bool,
 
-    /// Threads [default: one a core]
+    /// Threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 }

@@ -1,9 +1,9 @@
 //! How single values are read from the command line; what is out of range is a usage error.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use riptide_corruptions::Severity;
-use riptide_stats::StatsError;
-use riptide_stats::ks::{Alternative, Method};
+use riptide::corruptions::Severity;
+use riptide::stats::StatsError;
+use riptide::stats::ks::{Alternative, Method};
 
 /// two-sided, less or greater.
 pub fn alternative() -> impl TypedValueParser<Value = Alternative> {
@@ -44,7 +44,7 @@ pub fn severity(text: &str) -> Result<Option<Severity>, String> {
         text => text
             .parse()
             .map(Some)
-            .map_err(|error: riptide_corruptions::CorruptionError| error.to_string()),
+            .map_err(|error: riptide::corruptions::CorruptionError| error.to_string()),
     }
 }
 
@@ -59,7 +59,7 @@ pub fn size(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
-/// Names separated by commas, or `@FILE` with one a line.
+/// Names separated by commas, or `@FILE` with one per line.
 pub fn names(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = match text.strip_prefix('@') {
         Some(file) => {
@@ -74,7 +74,7 @@ pub fn names(text: &str) -> Result<Vec<String>, String> {
         None => text.split(',').map(|name| name.trim().to_owned()).collect(),
     };
     match names.iter().any(String::is_empty) || names.is_empty() {
-        true => Err("give one name a class, separated by commas, or @FILE with one a line".to_owned()),
+        true => Err("give one name per class, separated by commas, or @FILE with one per line".to_owned()),
         false => Ok(names),
     }
 }

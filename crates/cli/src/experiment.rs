@@ -1,46 +1,51 @@
-//! `cargo xtask experiment`: the harmful-drift experiment, from images to report.
+//! `riptide experiment`: the harmful-drift experiment, from images to report.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use riptide_corruptions::{Corruption, Corruptor, Severity};
-use riptide_datasets::cifar10_c::Cifar10C;
-use riptide_datasets::fetch::cache_dir;
-use riptide_detectors::ScoreKind;
-use riptide_experiments::{Observer, ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
-use riptide_models::{Network, NetworkPair};
-use riptide_stats::ks::Alternative;
+use anyhow::Context;
+use riptide::corruptions::{Corruption, Corruptor, Severity};
+use riptide::datasets::cache_dir;
+use riptide::datasets::cifar10_c::Cifar10C;
+use riptide::detectors::ScoreKind;
+use riptide::models::{Network, NetworkPair};
+use riptide::prelude::*;
+use riptide::stats::ks::Alternative;
+use riptide::{Dataset, shipped_networks};
+use riptide_experiments::{ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
 
-use crate::dataset::{Dataset, default_networks};
+use crate::args::{Common, alternative, inside_unit};
+use crate::exit::{Ending, say};
+use crate::output::Output;
+use crate::progress::Bar;
 
-/// Options of `cargo xtask experiment`.
+/// Options of `riptide experiment`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  riptide experiment\n  riptide experiment --images cifar10 --scores all --out out/cifar10"
+)]
 pub struct ExperimentArgs {
-    /// Images: auto (CIFAR-10 where it has been fetched, else shapes), shapes, cifar10 or folder:DIR
-    #[arg(long, default_value = "auto")]
-    dataset: Dataset,
-
-    /// Folder or archive of CIFAR-10 in its binary layout [default: the cache]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    /// Test images with labels: auto (CIFAR-10 if it has been fetched, else shapes), shapes (generated), cifar10 (fetched
+    /// before), or what other commands take as --images
+    #[arg(long, alias = "dataset", value_name = "X", default_value = "auto")]
+    images: Dataset,
 
     /// Folder of the published CIFAR-10-C files [default: the cache; without it Riptide corrupts the images itself]
     #[arg(long, value_name = "DIR")]
     cifar10c_dir: Option<PathBuf>,
 
-    /// Classifier: a folder with config.json and model.safetensors, or a Keras .h5
-    #[arg(long, value_name = "FILE", requires = "distilled")]
+    /// Classifier: a folder with config.json and model.safetensors, a Keras .h5, or an hf:// address [default: the one that
+    /// ships with Riptide for these images]
+    #[arg(long, value_name = "W", requires = "distilled")]
     classifier: Option<PathBuf>,
 
     /// Distilled network, likewise
-    #[arg(long, value_name = "FILE", requires = "classifier")]
+    #[arg(long, value_name = "W", requires = "classifier")]
     distilled: Option<PathBuf>,
 
-    /// A saved detector, whose two networks are used
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["classifier", "distilled"])]
-    detector: Option<PathBuf>,
+    /// A saved monitor, whose two networks are used
+    #[arg(long, alias = "detector", value_name = "DIR", conflicts_with_all = ["classifier", "distilled"])]
+    monitor: Option<PathBuf>,
 
     /// Corruptions, separated by commas, or all
     #[arg(long, value_name = "NAMES", default_value = "all")]
@@ -83,12 +88,12 @@ pub struct ExperimentArgs {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Level of the test
-    #[arg(long, value_name = "P", default_value_t = 0.05)]
-    p_val: f64,
+    /// Significance level of the test
+    #[arg(long, alias = "p-val", value_name = "P", value_parser = inside_unit, default_value = "0.05")]
+    level: f64,
 
-    /// Alternative of the test: two-sided, less or greater
-    #[arg(long, default_value = "two-sided")]
+    /// What counts as drift of the scores; greater: they are larger, the harmful direction
+    #[arg(long, value_parser = alternative(), default_value_t = Alternative::default())]
     alternative: Alternative,
 
     /// Draw reference and batches with replacement from all clean images, as the published example does
@@ -99,37 +104,24 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "DIR", default_value = "out/experiment")]
     out: PathBuf,
 
-    /// Threads [default: one a core]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-
     /// Score everything anew instead of going on where an earlier run stopped
     #[arg(long)]
     fresh: bool,
 
-    /// Print the summary as JSON on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Runs the experiment, writes its results and prints its table.
-pub fn run(args: ExperimentArgs) -> anyhow::Result<()> {
-    if let Some(threads) = args.threads {
-        if threads == 0 {
-            bail!("--threads: 0 is too small; give at least 1");
-        }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .context("cannot start the threads")?;
-    }
+pub fn run(args: ExperimentArgs) -> anyhow::Result<Ending> {
+    args.common.start()?;
     let protocol = ProtocolParams {
         n_ref: args.n_ref,
         batch_size: args.batch_size,
         batches: args.batches,
         fractions: args.fractions.clone(),
         seed: args.seed,
-        p_val: args.p_val,
+        level: args.level,
         alternative: args.alternative,
         sampling: if args.with_replacement {
             Sampling::WithReplacement
@@ -142,40 +134,29 @@ pub fn run(args: ExperimentArgs) -> anyhow::Result<()> {
         ..Default::default()
     }
     .check()?;
-    let dataset = args.dataset.clone().settle(args.data_dir.as_deref());
-    eprintln!("dataset: {dataset}");
-    let (classifier, distilled) = network_paths(&args, &dataset)?;
-    let load =
-        |path: &PathBuf| Network::load(path).with_context(|| format!("cannot load the network {}", path.display()));
-    let classifier = load(&classifier)?;
-    let clean = dataset.test_images(args.data_dir.as_deref(), args.n_shapes, classifier.input_size())?;
-    let networks = NetworkPair::new(classifier, load(&distilled)?)?;
-    let name = match &dataset {
-        Dataset::Cifar10 => "CIFAR-10".to_owned(),
-        Dataset::Folder(folder) => folder
-            .file_name()
-            .map_or_else(|| "folder".to_owned(), |name| name.to_string_lossy().into_owned()),
-        Dataset::Auto | Dataset::Shapes => "Shapes".to_owned(),
-    };
+    let dataset = args.images.clone().settle();
+    say(&format!("images: {dataset}"));
+    let networks = networks(&args, &dataset)?;
+    let clean = dataset.test_images(args.n_shapes, networks.input_size())?;
     let images = match published(&args, &dataset)? {
-        Some(files) => TestImages::published(name, clean, files)?,
-        None => TestImages::generated(name, clean, Corruptor::new(args.seed))?,
+        Some(files) => TestImages::published(dataset.title(), clean, files)?,
+        None => TestImages::generated(dataset.title(), clean, Corruptor::new(args.seed))?,
     };
     if args.fresh && args.out.join("passes").exists() {
         let passes = args.out.join("passes");
         std::fs::remove_dir_all(&passes).with_context(|| format!("cannot remove {}", passes.display()))?;
     }
-    let mut progress = Progress::default();
-    let (summary, timings) = run_experiment(&networks, &images, &protocol, &args.out, &mut progress)?;
-    progress.bar.finish_and_clear();
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+    let (summary, timings) = run_experiment(&networks, &images, &protocol, &args.out, &mut Bar::new())?;
+    let mut out = Output::new(args.common.json);
+    if out.is_json() {
+        out.document(&summary)?;
     } else {
-        print!("{}", table(&summary));
+        out.bytes(table(&summary).as_bytes())?;
     }
+    out.flush()?;
     report_timings(&timings);
-    eprintln!("report: {}", args.out.join("report.html").display());
-    Ok(())
+    say(&format!("report: {}", args.out.join("report.html").display()));
+    Ok(Ending::Fine)
 }
 
 fn corruptions(text: &str) -> anyhow::Result<Vec<Corruption>> {
@@ -200,19 +181,28 @@ fn scores(text: &str) -> anyhow::Result<Vec<ScoreKind>> {
         .collect()
 }
 
-fn network_paths(args: &ExperimentArgs, dataset: &Dataset) -> anyhow::Result<(PathBuf, PathBuf)> {
-    match (&args.classifier, &args.distilled, &args.detector) {
-        (Some(classifier), Some(distilled), _) => Ok((classifier.clone(), distilled.clone())),
-        (_, _, Some(detector)) => Ok((detector.join("classifier"), detector.join("distilled"))),
-        _ => default_networks(dataset),
-    }
+/// The networks that were named, else those that ship with Riptide for these images.
+fn networks(args: &ExperimentArgs, dataset: &Dataset) -> anyhow::Result<NetworkPair> {
+    let load = |path: &PathBuf| Ok::<_, anyhow::Error>(Network::load(riptide::locate(path)?)?);
+    let (classifier, distilled) = match (&args.classifier, &args.distilled, &args.monitor) {
+        (Some(classifier), Some(distilled), _) => (load(classifier)?, load(distilled)?),
+        (_, _, Some(folder)) => {
+            let monitor = Monitor::load(folder)?;
+            let classifier = monitor.classifier().context("the monitor's classifier is a function, which is not saved")?;
+            (classifier.clone(), monitor.distilled().clone())
+        }
+        _ => shipped_networks(dataset.shipped().context(
+            "no networks ship with Riptide for these images; give --classifier and --distilled, or --monitor",
+        )?)?,
+    };
+    Ok(NetworkPair::new(classifier, distilled)?)
 }
 
-/// The published files, where they are asked for or where the cache holds them beside CIFAR-10 itself.
+/// The published files, if they are asked for or the cache holds them beside CIFAR-10 itself.
 fn published(args: &ExperimentArgs, dataset: &Dataset) -> anyhow::Result<Option<Cifar10C>> {
     match (&args.cifar10c_dir, dataset) {
         (Some(folder), _) => Ok(Some(Cifar10C::open(folder)?)),
-        (None, Dataset::Cifar10) if args.data_dir.is_none() => {
+        (None, Dataset::Cifar10) => {
             let folder = cache_dir(None).join("cifar10c");
             if folder.join("labels.npy").exists() {
                 Ok(Some(Cifar10C::open(folder)?))
@@ -227,52 +217,13 @@ fn published(args: &ExperimentArgs, dataset: &Dataset) -> anyhow::Result<Option<
 fn report_timings(timings: &Timings) {
     let seconds = |time: Duration| time.as_secs_f64();
     let rate = timings.scored as f64 / seconds(timings.scoring).max(f64::MIN_POSITIVE);
-    eprintln!(
+    say(&format!(
         "time: images {:.1} s, scoring {:.1} s ({} images, {rate:.0} a second), everything else {:.1} s",
         seconds(timings.images),
         seconds(timings.scoring),
         timings.scored,
         seconds(timings.rest)
-    );
-}
-
-/// A progress bar on standard error, hidden where that is no terminal.
-struct Progress {
-    bar: ProgressBar,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self {
-            bar: ProgressBar::hidden(),
-        }
-    }
-}
-
-impl Observer for Progress {
-    fn begin(&mut self, sets: usize, images: usize) {
-        self.bar = ProgressBar::new((sets * images) as u64);
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images, {eta} left  {msg}");
-        self.bar
-            .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    }
-
-    fn set(&mut self, name: &str) {
-        self.bar.set_message(name.to_owned());
-    }
-
-    fn scored(&mut self, images: usize) {
-        self.bar.inc(images as u64);
-    }
-
-    fn kept(&mut self, images: usize) {
-        self.bar.inc(images as u64);
-        self.bar.reset_eta();
-    }
-
-    fn sweeping(&mut self) {
-        self.bar.set_message("sweep, figures and report");
-    }
+    ));
 }
 
 #[cfg(test)]

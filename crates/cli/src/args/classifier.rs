@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::ValueEnum;
-use riptide_models::onnx::{Layout, Output};
-use riptide_models::preprocess::Preprocessing;
-use riptide_models::{Network, OnnxClassifier, OnnxOptions};
+use riptide::Classifier;
+use riptide::models::onnx::{Layout, Output};
+use riptide::models::preprocess::Preprocessing;
+use riptide::models::{Network, OnnxClassifier, OnnxOptions};
 
 /// Preprocessing by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,12 +36,13 @@ enum OutputName {
 
 /// The options that name a classifier.
 #[derive(Debug, Clone, clap::Args)]
-pub struct NetworkArgs {
-    /// The classifier: a folder with config.json and model.safetensors, a Keras .h5 of the ResNet, or an ONNX file
+pub struct ClassifierArgs {
+    /// The classifier: a folder with config.json and model.safetensors, a Keras .h5 of the ResNet, an ONNX file, or
+    /// hf://OWNER/REPO[/PATH][@REVISION]
     #[arg(long, value_name = "W")]
     pub classifier: PathBuf,
 
-    /// What raw images go through before the networks; saved with the detector [default: what the network's folder says,
+    /// What raw images go through before the networks; saved with the monitor [default: what the network's folder says,
     /// else scale-by-instance]
     #[arg(long, value_enum, value_name = "NAME")]
     preprocessing: Option<PreprocessingName>,
@@ -53,24 +55,25 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "R,G,B", value_parser = super::triple, requires = "preprocessing")]
     std: Option<[f32; 3]>,
 
-    /// Order of the axes of an ONNX file's input, where the file does not show it
+    /// Order of the axes of an ONNX file's input if the file does not show it
     #[arg(long, value_enum, value_name = "ORDER")]
     onnx_layout: Option<LayoutName>,
 
-    /// Height and width of an ONNX file's images, where it leaves them open
+    /// Height and width of an ONNX file's images if it leaves them open
     #[arg(long, value_name = "HxW", value_parser = super::size)]
     onnx_size: Option<(usize, usize)>,
 
-    /// What an ONNX file's output is [default: probabilities where it ends in Softmax, else logits]
+    /// What an ONNX file's output is [default: probabilities if it ends in Softmax, else logits]
     #[arg(long, value_enum, value_name = "KIND")]
     onnx_output: Option<OutputName>,
 }
 
-impl NetworkArgs {
+impl ClassifierArgs {
     /// Loads the classifier.
-    pub fn load(&self) -> anyhow::Result<Network> {
+    pub fn load(&self) -> anyhow::Result<Classifier> {
         let preprocessing = self.preprocessing()?;
-        if is_onnx(&self.classifier) {
+        let path = riptide::locate(&self.classifier)?;
+        if is_onnx(&path) {
             let options = OnnxOptions {
                 layout: self.onnx_layout.map(|layout| match layout {
                     LayoutName::Nchw => Layout::Nchw,
@@ -83,7 +86,7 @@ impl NetworkArgs {
                 }),
                 preprocessing: preprocessing.unwrap_or_default(),
             };
-            return Ok(OnnxClassifier::load(&self.classifier, options)?.into());
+            return Ok(Network::from(OnnxClassifier::load(&path, options)?).into());
         }
         if self.onnx_layout.is_some() || self.onnx_size.is_some() || self.onnx_output.is_some() {
             bail!(
@@ -91,14 +94,10 @@ impl NetworkArgs {
                 self.classifier.display()
             );
         }
-        self.preprocess(Network::load(&self.classifier)?)
-    }
-
-    /// Gives another network the preprocessing that was asked for.
-    pub fn preprocess(&self, network: Network) -> anyhow::Result<Network> {
-        Ok(match self.preprocessing()? {
-            Some(preprocessing) => network.with_preprocessing(preprocessing)?,
-            None => network,
+        let network = Network::load(&path)?;
+        Ok(match preprocessing {
+            Some(preprocessing) => network.with_preprocessing(preprocessing)?.into(),
+            None => network.into(),
         })
     }
 

@@ -1,0 +1,194 @@
+//! Scores of images, a chunk at a time or all together.
+
+use std::path::PathBuf;
+
+use riptide_datasets::ImageSet;
+use riptide_detectors::{Answers, Probabilities};
+
+use crate::classifier::Pair;
+use crate::error::Result;
+use crate::facts::Facts;
+use crate::images::Images;
+
+/// Scores images a chunk at a time; made by [`Monitor::score_stream`](crate::Monitor::score_stream).
+///
+/// An input without images is an error. After an error the iterator ends.
+#[derive(Debug)]
+pub struct ScoreStream<'a> {
+    pair: &'a Pair,
+    facts: &'a Facts,
+    images: Images<'a>,
+    is_over: bool,
+}
+
+/// A chunk of images with what both networks make of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Scored {
+    /// The place of the chunk's first image among all images.
+    pub first: usize,
+    /// The images.
+    pub images: ImageSet,
+    /// The files of the images, if each is a file of its own.
+    pub files: Option<Vec<PathBuf>>,
+    /// Class probabilities of both networks.
+    pub probabilities: Probabilities,
+    /// One score an image; larger is worse.
+    pub scores: Vec<f32>,
+}
+
+/// One image's results.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Row<'a> {
+    /// The image's place among all images.
+    pub index: usize,
+    /// Its file, if each image is a file of its own.
+    pub file: Option<&'a PathBuf>,
+    /// Its score.
+    pub score: f32,
+    /// The class that the classifier gives it.
+    pub prediction: usize,
+    /// The probability that the classifier gives that class.
+    pub confidence: f32,
+    /// The classifier's class probabilities.
+    pub classifier: &'a [f32],
+    /// The distilled network's class probabilities.
+    pub distilled: &'a [f32],
+}
+
+impl<'a> ScoreStream<'a> {
+    pub(crate) fn new(pair: &'a Pair, facts: &'a Facts, images: Images<'a>) -> Self {
+        Self {
+            pair,
+            facts,
+            images,
+            is_over: false,
+        }
+    }
+
+    /// How many images are still to come, if that is known.
+    pub fn remaining(&self) -> Option<u64> {
+        self.images.remaining()
+    }
+
+    fn chunk(&mut self) -> Result<Option<Scored>> {
+        let Some((first, images)) = self.images.next_chunk(self.pair.input_size())? else {
+            return Ok(None);
+        };
+        let probabilities = self.pair.probabilities(&images)?;
+        let scores = self.facts.score_probabilities(&probabilities)?;
+        let files = self.images.files();
+        Ok(Some(Scored {
+            first,
+            files: files.and_then(|files| Some(files.get(first..first + images.len())?.to_vec())),
+            images,
+            probabilities,
+            scores,
+        }))
+    }
+}
+
+impl Iterator for ScoreStream<'_> {
+    type Item = Result<Scored>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let nothing_yet = self.images.is_untouched();
+        let next = match self.chunk() {
+            Ok(None) if nothing_yet => Some(Err(self.images.none())),
+            other => other.transpose(),
+        };
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+impl Scored {
+    /// The images' results, in order.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let n_classes = self.probabilities.n_classes.max(1);
+        let predictions = self.probabilities.predicted_classes();
+        let rows = self.probabilities.classifier.chunks_exact(n_classes);
+        let rows = rows.zip(self.probabilities.distilled.chunks_exact(n_classes));
+        let each = self.scores.iter().zip(predictions).zip(rows).enumerate();
+        each.map(|(i, ((&score, prediction), (classifier, distilled)))| Row {
+            index: self.first + i,
+            file: self.files.as_ref().and_then(|files| files.get(i)),
+            score,
+            prediction,
+            confidence: classifier.get(prediction).copied().unwrap_or_default(),
+            classifier,
+            distilled,
+        })
+    }
+
+    /// What both networks answered.
+    pub fn answers(&self) -> Answers {
+        Answers::from(&self.probabilities)
+    }
+}
+
+/// The results of many images, column by column.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Scores {
+    /// One score an image; larger is worse.
+    pub scores: Vec<f32>,
+    /// The class that the classifier gives each image.
+    pub predictions: Vec<u32>,
+    /// The probability that the classifier gives that class.
+    pub confidences: Vec<f32>,
+    /// The files of the images, if each is a file of its own.
+    pub files: Option<Vec<PathBuf>>,
+    /// The classes' names.
+    pub class_names: Vec<String>,
+}
+
+impl Scores {
+    pub(crate) fn new(class_names: &[String], files: Option<Vec<PathBuf>>) -> Self {
+        Self {
+            scores: Vec::new(),
+            predictions: Vec::new(),
+            confidences: Vec::new(),
+            files,
+            class_names: class_names.to_vec(),
+        }
+    }
+
+    /// Adds the results of a chunk.
+    pub(crate) fn extend(&mut self, chunk: &Scored) {
+        for row in chunk.rows() {
+            self.scores.push(row.score);
+            // A network of more than 4,294,967,295 classes does not fit into memory.
+            self.predictions.push(u32::try_from(row.prediction).unwrap_or(u32::MAX));
+            self.confidences.push(row.confidence);
+        }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.scores.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.scores.is_empty()
+    }
+
+    /// The name of the class that the classifier gives image `index`; empty if there is no such image.
+    pub fn class_name(&self, index: usize) -> &str {
+        let class = self.predictions.get(index).map(|&class| class as usize);
+        class.and_then(|class| self.class_names.get(class)).map_or("", String::as_str)
+    }
+}
+
+/// A path as JSON has it: characters that are not Unicode are replaced.
+pub(crate) fn lossy<S: serde::Serializer>(file: &Option<PathBuf>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    match file {
+        Some(file) => serializer.collect_str(&file.display()),
+        None => serializer.serialize_none(),
+    }
+}
