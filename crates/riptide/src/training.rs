@@ -161,13 +161,13 @@ impl Training {
         mut on_epoch: impl FnMut(&Epoch),
     ) -> Result<Trained> {
         self.check(validation)?;
-        let data = self.identity(network, images, validation, lesson)?;
+        let Identity { asked, data } = self.identity(network, images, validation, lesson)?;
         let mut trainer = Trainer::new(network, self.recipe.clone())?;
         let mut epochs = self.resumed(&mut trainer, &data)?;
         if let Some(folder) = &self.folder {
             std::fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
         }
-        let targets = self.targets(images, validation, lesson, &data, progress)?;
+        let targets = self.targets(images, validation, lesson, &asked, progress)?;
         let set = TrainingSet {
             pixels: images.pixels(),
             targets: match &targets.teaching {
@@ -252,19 +252,20 @@ impl Training {
         images: &ImageSet,
         validation: Option<&ImageSet>,
         lesson: Lesson<'_>,
-    ) -> Result<String> {
+    ) -> Result<Identity> {
         let validation = validation.map(ImageSet::digest).unwrap_or_default();
         let classifier = match lesson {
             Lesson::Labels => String::new(),
             Lesson::Classifier(classifier) => classifier.identity(images)?,
         };
-        Ok(digest::of_parts(&[
-            images.digest().as_bytes(),
+        let asked = digest::of_parts(&[images.digest().as_bytes(), classifier.as_bytes()]);
+        let data = digest::of_parts(&[
+            asked.as_bytes(),
             validation.as_bytes(),
-            classifier.as_bytes(),
             &self.temperature.to_le_bytes(),
             network.digest().as_bytes(),
-        ]))
+        ]);
+        Ok(Identity { asked, data })
     }
 
     /// The epochs of an earlier run, whose state the trainer takes up.
@@ -306,7 +307,7 @@ impl Training {
         images: &ImageSet,
         validation: Option<&ImageSet>,
         lesson: Lesson<'_>,
-        data: &str,
+        asked: &str,
         progress: &mut dyn Progress,
     ) -> Result<Outputs> {
         let Lesson::Classifier(classifier) = lesson else {
@@ -317,7 +318,7 @@ impl Training {
         };
         let versions = self.recipe.augmentation.versions().unwrap_or(1);
         let kept = self.folder.as_ref().map(|folder| folder.join(TEACHING));
-        let data = format!("{data} versions {versions}");
+        let data = format!("{asked} versions {versions}");
         let known = match &kept {
             Some(path) => Teaching::load(path, &data)?,
             None => None,
@@ -379,6 +380,14 @@ fn best_of(epochs: &[Epoch]) -> Option<&Epoch> {
         true => epochs.last(),
         false => epochs.iter().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss)),
     }
+}
+
+/// Whose work it is.
+struct Identity {
+    /// Which classifier is asked about which images.
+    asked: String,
+    /// Which network learns what from which images.
+    data: String,
 }
 
 /// The classifier's outputs, tempered.

@@ -17,68 +17,68 @@ fn missing_and_foreign_files_are_named() {
     fs::create_dir(path("empty")).unwrap();
     fs::create_dir(path("taken")).unwrap();
     fs::write(path("taken/notes.txt"), "mine").unwrap();
-    riptide_datasets::npy::write_images(
+    riptide::datasets::npy::write_images(
         path("small.npy"),
-        &riptide_datasets::ImageSet::unlabelled(vec![0; 5 * 48], 4, 4).unwrap(),
+        &riptide::datasets::ImageSet::unlabelled(vec![0; 5 * 48], 4, 4).unwrap(),
     )
     .unwrap();
-    let detector = shared.detector.display();
+    let monitor = shared.monitor.display();
     let clean = shared.clean.display();
-    let classifier = repository("fixtures/pretrained/shapes/classifier");
+    let classifier = repository("crates/pretrained/networks/shapes/classifier");
     let classifier = classifier.display();
     let before = names(root.path());
     for (arguments, words) in [
         (
-            format!("score --detector {detector} --images {}", path("none.npy")),
+            format!("score --monitor {monitor} --images {}", path("none.npy")),
             "none.npy: no such file",
         ),
         (
-            format!("score --detector {detector} --images {}", path("cut.npy")),
+            format!("score --monitor {monitor} --images {}", path("cut.npy")),
             "cut.npy: truncated",
         ),
         (
-            format!("score --detector {detector} --images {}", path("text.npy")),
+            format!("score --monitor {monitor} --images {}", path("text.npy")),
             "text.npy: not a .npy",
         ),
         (
-            format!("score --detector {detector} --images {}", path("empty")),
+            format!("score --monitor {monitor} --images {}", path("empty")),
             "no images",
         ),
         (
-            format!("score --detector {detector} --images {}", path("small.npy")),
+            format!("score --monitor {monitor} --images {}", path("small.npy")),
             "4 x 4",
         ),
         (
-            format!("score --detector {} --images {clean}", path("empty")),
-            "no detector",
+            format!("score --monitor {} --images {clean}", path("empty")),
+            "no monitor",
         ),
         (
-            format!("score --detector {} --images {clean}", path("none")),
-            "no detector",
+            format!("score --monitor {} --images {clean}", path("none")),
+            "no monitor",
         ),
         (
-            format!("score --detector {detector} --images {clean} --out {}", path("x.txt")),
+            format!("score --monitor {monitor} --images {clean} --out {}", path("x.txt")),
             ".npy, .csv or .parquet",
         ),
         (
             format!(
-                "score --detector {detector} --images {clean} --out {}",
+                "score --monitor {monitor} --images {clean} --out {}",
                 path("none/x.csv")
             ),
             "none: no such",
         ),
         (
             format!(
-                "score --detector {detector} --images {} --out {}",
+                "score --monitor {monitor} --images {} --out {}",
                 path("cut.npy"),
                 path("x.npy")
             ),
             "truncated",
         ),
-        (format!("inspect {}", path("none")), "no detector"),
+        (format!("inspect {}", path("none")), "no monitor"),
         (
             format!(
-                "explain --detector {detector} --images {clean} --out {}",
+                "explain --monitor {monitor} --images {clean} --out {}",
                 path("none/x.png")
             ),
             "none: no such",
@@ -134,8 +134,8 @@ fn a_stream_that_ends_early_leaves_nothing() {
     let out = root.path().join("scores.csv");
     for length in [0, 3, 50, 128, whole.len() - 1] {
         let score = format!(
-            "score --detector {} --images - --out {}",
-            shared.detector.display(),
+            "score --monitor {} --images - --out {}",
+            shared.monitor.display(),
             out.display()
         );
         let done = riptide(&score).write_stdin(&whole[..length]).assert().code(1);
@@ -154,8 +154,8 @@ fn a_reader_that_leaves_early_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_riptide"))
         .args(["score", "--json", "--images"])
         .arg(&shared.clean)
-        .arg("--detector")
-        .arg(&shared.detector)
+        .arg("--monitor")
+        .arg(&shared.monitor)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -173,8 +173,8 @@ fn a_full_disk_is_told() {
     let shared = shared();
     for arguments in [
         format!(
-            "score --detector {} --images {}",
-            shared.detector.display(),
+            "score --monitor {} --images {}",
+            shared.monitor.display(),
             shared.clean.display()
         ),
         "--help".to_owned(),
@@ -193,43 +193,5 @@ fn a_full_disk_is_told() {
             text.contains("No space left") && text.lines().count() == 1,
             "{arguments}: {text}"
         );
-    }
-}
-
-#[test]
-fn an_older_detector_without_answers_is_not_explained() {
-    let shared = shared();
-    let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("old");
-    copy(&shared.detector, &folder);
-    fs::remove_file(folder.join("x_ref_answers.npy")).unwrap();
-    let manifest = folder.join("detector.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
-    json["files"]
-        .as_object_mut()
-        .unwrap()
-        .remove("x_ref_answers.npy")
-        .unwrap();
-    fs::write(&manifest, json.to_string()).unwrap();
-    let images = shared.clean.display();
-    let text = refused(1, &format!("explain --detector {} --images {images}", folder.display()));
-    assert!(text.contains("fit or import it again"), "{text}");
-    riptide(&format!("detect --detector {} --images {images}", folder.display()))
-        .assert()
-        .success();
-    fs::write(folder.join("x_ref.npy"), "damaged").unwrap();
-    assert!(refused(1, &format!("inspect {}", folder.display())).contains("x_ref.npy"));
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
     }
 }

@@ -1,6 +1,4 @@
-//! The experiment's command line: what cannot be used ends in a clear error, exit code 1, and nothing half written.
-
-#![allow(clippy::unwrap_used)]
+//! `riptide experiment`: what cannot be used ends in a clear error, exit code 1, and nothing half written.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +8,7 @@ use assert_cmd::Command;
 /// Runs the experiment and gives what it says on standard error; it must fail with exit code 1 and leave no `out`.
 fn refused(folder: &Path, options: &[&str]) -> String {
     let out = folder.join("out");
-    let mut command = Command::cargo_bin("xtask").unwrap();
+    let mut command = Command::cargo_bin("riptide").unwrap();
     let done = command
         .arg("experiment")
         .args(options)
@@ -24,15 +22,15 @@ fn refused(folder: &Path, options: &[&str]) -> String {
     text
 }
 
-const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pretrained/shapes/classifier");
-const DISTILLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pretrained/shapes/distilled");
+const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pretrained/networks/shapes/classifier");
+const DISTILLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pretrained/networks/shapes/distilled");
 
 /// Runs it on images that are said to be CIFAR-10.
 fn refused_images(folder: &Path, data: &str) -> String {
     let networks = ["--classifier", CLASSIFIER, "--distilled", DISTILLED];
     refused(
         folder,
-        &[&["--dataset", "cifar10", "--data-dir", data], &networks[..]].concat(),
+        &[&["--images", data], &networks[..]].concat(),
     )
 }
 
@@ -105,7 +103,7 @@ fn unusable_networks_are_refused() {
         let text = refused(
             folder.path(),
             &[
-                "--dataset",
+                "--images",
                 "shapes",
                 "--classifier",
                 &classifier,
@@ -127,9 +125,9 @@ fn unusable_options_are_refused() {
         (["--scores", "energy"], "needs the classifier's logits"),
         (["--scores", "entropy,entropy"], "repeated"),
         (["--n-ref", "0"], "--n-ref"),
-        (["--p-val", "1.5"], "--p-val"),
+        (["--level", "1.5"], "--level"),
         (["--n-shapes", "50"], "--n-ref"),
-        (["--dataset", "folder:/does/not/exist"], "/does/not/exist"),
+        (["--images", "/does/not/exist"], "/does/not/exist"),
     ] {
         let text = refused(folder.path(), &options);
         assert!(text.contains(named), "{options:?}: {text}");

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use flate2::read::GzDecoder;
 use npyz::npz::NpzArchive;
-use riptide_datasets::ImageSet;
-use riptide_datasets::npy::write_images;
+use riptide::datasets::ImageSet;
+use riptide::datasets::npy::write_images;
 use serde_json::Value;
 
 use crate::support::{document, records};
@@ -43,7 +43,7 @@ fn imported_networks_give_the_published_numbers() {
         "import --classifier {0}/model.h5 --distilled {0}/distilled_model.h5 --reference {1} --out {2}",
         alibi.display(),
         path("reference.bin"),
-        path("detector")
+        path("monitor")
     ));
     let thresholds = &expected["threshold_on_images_1000_2000"];
     assert!(is_close(&made["threshold"], &thresholds["99"], 1e-3), "{made}");
@@ -55,12 +55,12 @@ fn imported_networks_give_the_published_numbers() {
             continue;
         }
         let found = &records(&format!(
-            "detect --detector {} --images {} --alternative {}",
-            path("detector"),
+            "detect --monitor {} --images {} --alternative {}",
+            path("monitor"),
             path(&format!("{batch}.bin")),
             drift["alternative"].as_str().unwrap()
         ))[0];
-        assert!(is_close(&found["p_val"], &drift["p_val"], 1e-3), "{drift}: {found}");
+        assert!(is_close(&found["p_value"], &drift["p_val"], 1e-3), "{drift}: {found}");
         assert!(
             is_close(&found["distance"], &drift["distance"], 1e-3),
             "{drift}: {found}"
@@ -77,8 +77,8 @@ fn imported_networks_give_the_published_numbers() {
     let (classifier, distilled) = (array("classifier_probs"), array("distilled_probs"));
     let scores = array("score_kld");
     let rows = records(&format!(
-        "predict --detector {} --images {} --probabilities",
-        path("detector"),
+        "predict --monitor {} --images {} --probabilities",
+        path("monitor"),
         path("images.npy")
     ));
     assert_eq!(rows.len(), 128);
@@ -92,7 +92,7 @@ fn imported_networks_give_the_published_numbers() {
                 );
             }
         }
-        let found = row["instance_score"].as_f64().unwrap();
+        let found = row["score"].as_f64().unwrap();
         assert!(
             (found - f64::from(scores[i])).abs() < 1e-4 * f64::from(scores[i]).max(0.1),
             "image {i}: {found}"

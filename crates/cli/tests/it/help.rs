@@ -2,7 +2,7 @@
 
 use crate::support::{document, names, output, refused};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 14] = [
     "fit",
     "import",
     "score",
@@ -12,6 +12,9 @@ const COMMANDS: [&str; 11] = [
     "ks",
     "corrupt",
     "inspect",
+    "experiment",
+    "train",
+    "fetch",
     "completions",
     "man",
 ];
@@ -24,7 +27,9 @@ fn every_command_has_help_with_an_example() {
         assert!(overview.contains(&format!("\n  {command} ")), "{command}");
         let help = output(&format!("{command} --help"));
         assert!(help.contains("Example:\n  riptide "), "{command}: {help}");
-        for option in ["--json", "--threads"] {
+        // Fetching is not bound by the processor.
+        let common: &[&str] = if command == "fetch" { &["--json"] } else { &["--json", "--threads"] };
+        for option in common {
             assert!(help.contains(option), "{command} {option}");
         }
     }
@@ -65,9 +70,9 @@ fn a_wrong_command_line_is_a_usage_error() {
         "ks a.npy b.npy --method magic",
         "ks a.npy b.npy --threads 0",
         "detect --images x.npy",
-        "detect --detector d --images x.npy --batch-size 0",
-        "detect --detector d --images x.npy --p-val 1.5",
-        "detect --detector d --images x.npy --exit-code=maybe",
+        "detect --monitor d --images x.npy --batch-size 0",
+        "detect --monitor d --images x.npy --p-val 1.5",
+        "detect --monitor d --images x.npy --exit-code=maybe",
         "corrupt --images x.npy --corruption rain --severity 1 --out y.npy",
         "corrupt --images x.npy --corruption fog --severity 6 --out y.npy",
         "fit --classifier w --images x --out d --epochs 0",

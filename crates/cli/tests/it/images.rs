@@ -3,9 +3,9 @@
 use std::fs;
 
 use image::RgbImage;
-use riptide_corruptions::{Corruption, Corruptor, Severity};
-use riptide_datasets::ImageSet;
-use riptide_datasets::npy::{NpyImages, write_images};
+use riptide::corruptions::{Corruption, Corruptor, Severity};
+use riptide::datasets::ImageSet;
+use riptide::datasets::npy::{NpyImages, write_images};
 
 use crate::support::{clean_images, document, names, output, records, refused, repository, riptide, shared};
 
@@ -34,8 +34,8 @@ fn folders_globs_and_batch_files_score_as_arrays_do() {
     fs::write(root.path().join("batch.bin"), batch).unwrap();
     let score = |images: String| {
         let rows = records(&format!(
-            "score --detector {} --images {images}",
-            shared.detector.display()
+            "score --monitor {} --images {images}",
+            shared.monitor.display()
         ));
         let scores = rows.iter().map(|row| row["score"].as_f64().unwrap());
         let (mut sorted, files): (Vec<f64>, Vec<_>) =
@@ -58,8 +58,8 @@ fn folders_globs_and_batch_files_score_as_arrays_do() {
     fs::create_dir(root.path().join("large")).unwrap();
     larger.save(root.path().join("large/a.png")).unwrap();
     let large = format!(
-        "score --detector {} --images {}",
-        shared.detector.display(),
+        "score --monitor {} --images {}",
+        shared.monitor.display(),
         path("large")
     );
     assert!(refused(1, &large).contains("add --resize"));
@@ -67,13 +67,13 @@ fn folders_globs_and_batch_files_score_as_arrays_do() {
 }
 
 #[test]
-fn a_detector_is_fitted_to_a_keras_classifier() {
+fn a_monitor_is_fitted_to_a_keras_classifier() {
     fit_and_detect("resnet.h5");
 }
 
 #[cfg(feature = "onnx")]
 #[test]
-fn a_detector_is_fitted_to_an_onnx_classifier() {
+fn a_monitor_is_fitted_to_an_onnx_classifier() {
     fit_and_detect("resnet_nhwc.onnx");
 }
 
@@ -97,30 +97,30 @@ fn fit_and_detect(classifier: &str) {
         repository("fixtures/models").join(classifier).display(),
         path("images.npy")
     );
-    let made = document(&format!("{fit} --out {} --alternative greater --p-val 0.01", path("a")));
-    assert_eq!((&made["n_images"], &made["n_reference"]), (&48.into(), &12.into()));
+    let made = document(&format!("{fit} --out {} --alternative greater --level 0.01", path("a")));
+    assert_eq!((&made["n_images"], &made["facts"]["reference"]["n_images"]), (&48.into(), &12.into()));
     assert_eq!(made["epochs"].as_array().unwrap().len(), 2);
     let again = document(&format!("{fit} --out {} --threads 1", path("b")));
     assert_eq!(
-        made["distilled_digest"], again["distilled_digest"],
+        made["facts"]["distilled"], again["facts"]["distilled"],
         "one seed, one network"
     );
     let report = document(&format!("inspect {}", path("a")));
-    assert_eq!(report["settings"]["preprocessing"]["kind"], "none");
+    assert_eq!(report["facts"]["preprocessing"], "none");
     assert_eq!(report["distilled"]["config"]["preprocessing"], "none");
     assert_eq!(
         (
-            &report["settings"]["alternative"],
-            &report["settings"]["drift"]["p_val"]
+            &report["options"]["alternative"],
+            &report["options"]["level"]
         ),
         (&"greater".into(), &0.01.into())
     );
     assert_eq!(
-        report["settings"]["class_names"],
+        report["facts"]["class_names"],
         serde_json::json!(["0", "1", "2", "3"])
     );
     let rows = records(&format!(
-        "detect --detector {} --images {}",
+        "detect --monitor {} --images {}",
         path("a"),
         path("images.npy")
     ));

@@ -1,10 +1,12 @@
 //! The command as a user runs it: the real binary, real files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod detector;
 mod endings;
+mod experiment;
 mod golden;
 mod help;
 mod images;
 mod ks;
+mod monitor;
 mod support;
+mod train;

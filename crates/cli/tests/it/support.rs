@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use assert_cmd::Command;
-use riptide_corruptions::{Corruption, Corruptor, Severity};
-use riptide_datasets::ImageSet;
-use riptide_datasets::npy::write_images;
-use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
+use riptide::corruptions::{Corruption, Corruptor, Severity};
+use riptide::datasets::ImageSet;
+use riptide::datasets::npy::write_images;
+use riptide::datasets::shapes::{Shapes, TEST_FIRST_INDEX};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,8 +19,8 @@ pub fn repository(path: &str) -> PathBuf {
 /// Folders that the tests share, made once.
 pub struct Shared {
     _folder: TempDir,
-    /// A detector of the shipped networks for Shapes, with 200 images as its reference.
-    pub detector: PathBuf,
+    /// A monitor of the shipped networks for Shapes, with 200 images as its reference.
+    pub monitor: PathBuf,
     /// 120 other clean images, and their noisy twins.
     pub clean: PathBuf,
     pub noisy: PathBuf,
@@ -80,16 +80,16 @@ pub fn shared() -> &'static Shared {
         let corruptor = Corruptor::new(0);
         let noisy = corruptor.apply(&clean, Corruption::GaussianNoise, Severity::new(5).unwrap());
         write_images(path("noisy.npy"), &noisy.unwrap()).unwrap();
-        let networks = repository("fixtures/pretrained/shapes");
+        let networks = repository("crates/pretrained/networks/shapes");
         output(&format!(
             "import --classifier {0}/classifier --distilled {0}/distilled --reference {1} --out {2} --classes {3}",
             networks.display(),
             path("reference.npy").display(),
-            path("detector").display(),
-            riptide_datasets::shapes::CLASS_NAMES.join(","),
+            path("monitor").display(),
+            riptide::datasets::shapes::CLASS_NAMES.join(","),
         ));
         Shared {
-            detector: path("detector"),
+            monitor: path("monitor"),
             clean: path("clean.npy"),
             noisy: path("noisy.npy"),
             _folder: folder,

@@ -1,6 +1,4 @@
-//! Training's command line: a killed training, what it leaves behind, and what cannot be used.
-
-#![allow(clippy::unwrap_used)]
+//! `riptide train`: a killed training, what it leaves behind, and what cannot be used.
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::prelude::*;
 
-const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pretrained/shapes/classifier");
+const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pretrained/networks/shapes/classifier");
 
 /// A small training of the classifier.
 const SMALL: [&str; 12] = [
     "--depth",
     "8",
-    "--images",
+    "--n-shapes",
     "400",
     "--validation",
     "40",
@@ -28,7 +26,7 @@ const SMALL: [&str; 12] = [
 ];
 
 fn train(out: &Path, what: &str, options: &[&str]) -> Command {
-    let mut command = Command::cargo_bin("xtask").unwrap();
+    let mut command = Command::cargo_bin("riptide").unwrap();
     command.arg("train").arg(what).args(options).arg("--out").arg(out);
     command
 }
@@ -75,18 +73,18 @@ fn a_killed_training_goes_on_to_the_same_bytes() {
 
     ends(train(&cut, "classifier", &SMALL), 1, "--resume");
     let resumed = [&SMALL[..], &["--resume"]].concat();
-    ends(train(&cut, "classifier", &resumed), 0, "going on after epoch");
+    ends(train(&cut, "classifier", &resumed), 0, "epoch 2/4");
     assert_eq!(results(&cut), results(&whole));
     let csv = fs::read_to_string(cut.join("metrics.csv")).unwrap();
     assert_eq!(csv.lines().count(), 5, "{csv}");
 
-    let other_rate = [&resumed[..], &["--lr", "0.05"]].concat();
+    let other_rate = [&resumed[..], &["--learning-rate", "0.05"]].concat();
     ends(train(&cut, "classifier", &other_rate), 1, "recipe");
 }
 
 /// A small training of the distilled network.
 const DISTILLED: [&str; 14] = [
-    "--images",
+    "--n-shapes",
     "120",
     "--validation",
     "20",
@@ -156,7 +154,7 @@ fn a_network_goes_on_with_another_recipe() {
     train(&first, "classifier", &SMALL).assert().success();
     let from = first.join("last");
     let more = |extra: &[&str]| {
-        let options = ["--images", "400", "--validation", "40", "--epochs", "1", "--lr", "1e-9"];
+        let options = ["--n-shapes", "400", "--validation", "40", "--epochs", "1", "--learning-rate", "1e-9"];
         let from = ["--augment", "flip", "--from", from.to_str().unwrap()];
         [&options[..], &from, extra].concat().join(" ")
     };
@@ -193,7 +191,7 @@ fn a_network_goes_on_with_another_recipe() {
             "distilled",
             &[
                 &DISTILLED[12..],
-                &["--images", "50", "--validation", "9", "--from", CLASSIFIER],
+                &["--n-shapes", "50", "--validation", "9", "--from", CLASSIFIER],
             ]
             .concat(),
         ),
@@ -207,7 +205,7 @@ fn a_network_goes_on_with_another_recipe() {
 fn a_training_that_diverges_says_where() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let options = [&SMALL[..], &["--lr", "1e30"]].concat();
+    let options = [&SMALL[..], &["--learning-rate", "1e30"]].concat();
     ends(train(&out, "classifier", &options), 1, "diverged in epoch 1, at step");
     assert!(!out.join("checkpoint.safetensors").exists() && !out.join("last").exists());
 }
@@ -219,29 +217,29 @@ fn unusable_options_are_refused() {
     fs::write(&file, "").unwrap();
     let distilled = ["--classifier", CLASSIFIER];
     let cases: [(&str, &[&str], &str); 15] = [
-        ("classifier", &["--lr", "nan"], "learning_rate"),
-        ("classifier", &["--lr", "-1"], "learning_rate"),
+        ("classifier", &["--learning-rate", "nan"], "learning_rate"),
+        ("classifier", &["--learning-rate", "-1"], "learning_rate"),
         ("classifier", &["--epochs", "0"], "epochs"),
-        ("classifier", &["--batch-size", "0"], "batch_size"),
+        ("classifier", &["--batch-size", "0"], "--batch-size"),
         ("classifier", &["--l2", "inf"], "l2"),
         ("classifier", &["--threads", "0"], "--threads"),
-        ("classifier", &["--images", "0"], "--images"),
-        ("classifier", &["--images", "20", "--validation", "20"], "--validation"),
-        ("classifier", &["--validation", "0", "--images", "20"], "--validation"),
+        ("classifier", &["--n-shapes", "0"], "--n-shapes"),
+        ("classifier", &["--n-shapes", "20", "--validation", "20"], "--validation"),
+        ("classifier", &["--validation", "0", "--n-shapes", "20"], "--validation"),
         (
             "classifier",
-            &["--depth", "9", "--images", "20", "--validation", "2"],
+            &["--depth", "9", "--n-shapes", "20", "--validation", "2"],
             "depth",
         ),
         ("classifier", &distilled, "--classifier"),
         (
             "classifier",
-            &["--resume", "--images", "20", "--validation", "2"],
+            &["--resume", "--n-shapes", "20", "--validation", "2"],
             "--resume",
         ),
         (
             "classifier",
-            &["--dataset", "folder:/does/not/exist"],
+            &["--images", "/does/not/exist"],
             "/does/not/exist",
         ),
         ("distilled", &["--classifier", "/does/not/exist"], "/does/not/exist"),
@@ -263,7 +261,7 @@ fn unusable_options_are_refused() {
     ] {
         let options = [&distilled[..], &options].concat();
         let out = folder.path().join("out");
-        ends(train(&out, "distilled", &options), 1, options[2]);
+        ends(train(&out, "distilled", &options), 1, &options[2][2..]);
         assert!(!out.exists());
     }
     ends(train(&file, "classifier", &SMALL), 1, "is a file");

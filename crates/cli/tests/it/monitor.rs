@@ -1,8 +1,8 @@
-//! Scoring, detecting, predicting, inspecting and explaining with one detector.
+//! Scoring, detecting, predicting, inspecting and explaining with one monitor.
 
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::RowAccessor;
-use riptide_datasets::npy::read_numbers;
+use riptide::datasets::npy::read_numbers;
 
 use crate::support::{document, names, output, records, riptide, shared};
 
@@ -11,8 +11,8 @@ fn clean_images_are_quiet_and_noisy_ones_are_not() {
     let shared = shared();
     let detect = |images: &std::path::Path, more: &str| {
         format!(
-            "detect --detector {} --images {} {more}",
-            shared.detector.display(),
+            "detect --monitor {} --images {} {more}",
+            shared.monitor.display(),
             images.display()
         )
     };
@@ -27,7 +27,7 @@ fn clean_images_are_quiet_and_noisy_ones_are_not() {
         (&noisy[0]["is_drift"], &noisy[0]["is_harmful"]),
         (&true.into(), &true.into())
     );
-    let fraction = &noisy[0]["harmful_fraction"];
+    let fraction = &noisy[0]["excess_fraction"];
     let bound = |name: &str| fraction[name].as_f64().unwrap();
     assert!(0.1 < bound("lower") && bound("lower") < bound("estimate") && bound("estimate") < bound("upper"));
 
@@ -36,7 +36,7 @@ fn clean_images_are_quiet_and_noisy_ones_are_not() {
         (&shared.noisy, "", 0),
         (&shared.noisy, "--exit-code", 3),
         (&shared.noisy, "--exit-code=harm", 3),
-        (&shared.noisy, "--exit-code=harm --alternative less --p-val 1e-300", 0),
+        (&shared.noisy, "--exit-code=harm --alternative less --level 1e-300", 0),
     ] {
         riptide(&detect(images, flag)).assert().code(code);
     }
@@ -59,8 +59,8 @@ fn scores_are_the_same_in_every_form_and_with_any_threads() {
     let shared = shared();
     let folder = tempfile::tempdir().unwrap();
     let score = format!(
-        "score --detector {} --images {}",
-        shared.detector.display(),
+        "score --monitor {} --images {}",
+        shared.monitor.display(),
         shared.clean.display()
     );
     let rows = records(&score);
@@ -118,8 +118,8 @@ fn scores_are_the_same_in_every_form_and_with_any_threads() {
     assert_eq!(names(folder.path()), ["scores.csv", "scores.npy", "scores.parquet"]);
 
     let piped = riptide(&format!(
-        "score --detector {} --images - --json",
-        shared.detector.display()
+        "score --monitor {} --images - --json",
+        shared.monitor.display()
     ))
     .write_stdin(std::fs::read(&shared.clean).unwrap())
     .assert()
@@ -136,19 +136,19 @@ fn scores_are_the_same_in_every_form_and_with_any_threads() {
 fn single_images_are_flagged_above_the_threshold() {
     let shared = shared();
     let predict = format!(
-        "predict --detector {} --images {}",
-        shared.detector.display(),
+        "predict --monitor {} --images {}",
+        shared.monitor.display(),
         shared.noisy.display()
     );
     let rows = records(&format!("{predict} --probabilities"));
-    let threshold = document(&format!("inspect {}", shared.detector.display()))["settings"]["threshold"]
+    let threshold = document(&format!("inspect {}", shared.monitor.display()))["threshold"]
         .as_f64()
         .unwrap();
-    let flagged = rows.iter().filter(|row| row["is_adversarial"] == true).count();
+    let flagged = rows.iter().filter(|row| row["flagged"] == true).count();
     assert!(flagged > 0 && flagged < rows.len());
     for row in &rows {
-        let is_above = row["instance_score"].as_f64().unwrap() > threshold;
-        assert_eq!(row["is_adversarial"].as_bool(), Some(is_above));
+        let is_above = row["score"].as_f64().unwrap() > threshold;
+        assert_eq!(row["flagged"].as_bool(), Some(is_above));
         for network in ["classifier", "distilled"] {
             let sum: f64 = row[network]
                 .as_array()
@@ -169,12 +169,12 @@ fn single_images_are_flagged_above_the_threshold() {
 }
 
 #[test]
-fn a_detector_says_what_it_is() {
+fn a_monitor_says_what_it_is() {
     let shared = shared();
-    let inspect = format!("inspect {}", shared.detector.display());
+    let inspect = format!("inspect {}", shared.monitor.display());
     insta::assert_snapshot!(output(&inspect));
     let report = document(&inspect);
-    assert_eq!(report["settings"]["alternative"], "two-sided");
+    assert_eq!(report["options"]["alternative"], "two-sided");
     assert_eq!(report["classifier"]["n_parameters"], 469_690);
     let counts = report["reference"]["histogram"].as_array().unwrap().iter();
     assert_eq!(counts.map(|bin| bin["count"].as_u64().unwrap()).sum::<u64>(), 200);
@@ -186,8 +186,8 @@ fn harm_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let png = folder.path().join("most.png");
     let explain = format!(
-        "explain --detector {} --images {}",
-        shared.detector.display(),
+        "explain --monitor {} --images {}",
+        shared.monitor.display(),
         shared.noisy.display()
     );
     let report = document(&format!("{explain} --top 7 --out {}", png.display()));
@@ -195,8 +195,8 @@ fn harm_is_explained() {
     let scores: Vec<f64> = images.iter().map(|image| image["score"].as_f64().unwrap()).collect();
     assert!(scores.len() == 7 && scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
     let all = records(&format!(
-        "score --detector {} --images {}",
-        shared.detector.display(),
+        "score --monitor {} --images {}",
+        shared.monitor.display(),
         shared.noisy.display()
     ));
     let largest = all.iter().map(|row| row["score"].as_f64().unwrap()).fold(0.0, f64::max);
@@ -231,7 +231,7 @@ fn the_nightly_job_raises_the_alarm() {
     let night = |images: &std::path::Path, name: &str| {
         std::process::Command::new("sh")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/nightly.sh"))
-            .args([&shared.detector, images, &folder.path().join(name)])
+            .args([&shared.monitor, images, &folder.path().join(name)])
             .env("PATH", path.as_ref().unwrap())
             .status()
             .unwrap()
