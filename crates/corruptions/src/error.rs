@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use riptide_datasets::DatasetError;
+use riptide_files::FileError;
 
 use crate::Corruption;
 
@@ -76,4 +77,13 @@ pub enum CorruptionError {
     /// CIFAR-10-C's layout has a label for every image.
     #[error("the images have no labels, which the CIFAR-10-C layout needs")]
     Unlabelled,
+}
+
+impl From<FileError> for CorruptionError {
+    fn from(error: FileError) -> Self {
+        Self::Io {
+            path: error.path,
+            source: error.source,
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! Writes images in the layout of CIFAR-10-C.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use riptide_datasets::npy::{NpyImages, NpyWriter, write_labels};
 use riptide_datasets::{DatasetError, ImageSource};
+use riptide_files::atomic;
+use riptide_files::digest::Hasher;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{Corruption, CorruptionError, Corruptor, FrostSource, Severity};
 
@@ -99,7 +99,7 @@ impl Cifar10cWriter {
         }
         let names = self.folder.join(NAMES);
         if !names.is_file() {
-            write_file(&names, (clean.class_names.join("\n") + "\n").as_bytes())?;
+            atomic::write(&names, (clean.class_names.join("\n") + "\n").as_bytes())?;
         }
         let mut written = Vec::new();
         for &corruption in corruptions {
@@ -118,7 +118,7 @@ impl Cifar10cWriter {
     /// Reads all images for their number, labels and digest.
     fn look(&self, mut source: impl ImageSource) -> Result<Clean, CorruptionError> {
         let (mut labels, mut class_names, mut size) = (Vec::new(), Vec::new(), None);
-        let (mut pixel_digest, mut label_digest) = (Sha256::new(), Sha256::new());
+        let (mut pixel_digest, mut label_digest) = (Hasher::default(), Hasher::default());
         while let Some(chunk) = source.next_chunk(chunk_len(size))? {
             size = Some((chunk.height(), chunk.width()));
             let chunk_labels = chunk.labels().ok_or(CorruptionError::Unlabelled)?;
@@ -134,10 +134,9 @@ impl Cifar10cWriter {
             let path = self.folder.clone();
             return Err(DatasetError::Empty { path, hint }.into());
         };
-        let digest = Sha256::new()
-            .chain_update(pixel_digest.finalize())
-            .chain_update(label_digest.finalize());
-        let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut digest = Hasher::default();
+        digest.update(pixel_digest.finish_bytes());
+        digest.update(label_digest.finish_bytes());
         let record = Record {
             version: VERSION,
             seed: self.corruptor.seed(),
@@ -145,7 +144,7 @@ impl Cifar10cWriter {
             images: labels.len() as u64,
             height,
             width,
-            digest,
+            digest: digest.finish(),
         };
         Ok(Clean {
             record,
@@ -177,7 +176,7 @@ impl Cifar10cWriter {
                     return Err(other("program", format!("no {RECORD}"), "Riptide".to_owned()));
                 }
                 let json = serde_json::to_vec_pretty(record).map_err(|error| io(&path, error.into()))?;
-                return write_file(&path, &json);
+                return Ok(atomic::write(&path, &json)?);
             }
             Err(error) => return Err(io(&path, error)),
         };
@@ -238,27 +237,4 @@ fn chunk_len(size: Option<(usize, usize)>) -> usize {
     size.map_or(16, |(height, width)| {
         (CHUNK_BYTES / height.saturating_mul(width).saturating_mul(3).max(1)).max(1)
     })
-}
-
-/// Writes a small file that appears whole or not at all.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CorruptionError> {
-    let io = |source| CorruptionError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = builder
-        .prefix(".riptide-")
-        .suffix(".part")
-        .tempfile_in(folder)
-        .map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map(drop).map_err(|error| io(error.error))
 }

@@ -38,7 +38,7 @@ const IMAGE_BYTES: usize = PIXELS * CHANNELS;
 const RECORD_BYTES: usize = 1 + IMAGE_BYTES;
 const META_FILE: &str = "batches.meta.txt";
 /// The folder inside the published archive.
-const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
+pub(crate) const ARCHIVE_FOLDER: &str = "cifar-10-batches-bin";
 /// The longest batch file that is accepted inside an archive: ten times the published ones.
 const MAX_BATCH_BYTES: u64 = 100_000 * RECORD_BYTES as u64;
 /// The most that an archive may expand to, and the most members that it may have: many times the published ones.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use riptide_files::FileError;
+
 /// The result of everything in this crate that reads, writes or builds image sets.
 pub type Result<T, E = DatasetError> = std::result::Result<T, E>;
 
@@ -176,6 +178,12 @@ impl DatasetError {
             path: path.as_ref().to_path_buf(),
             reason: reason.into(),
         }
+    }
+}
+
+impl From<FileError> for DatasetError {
+    fn from(error: FileError) -> Self {
+        Self::io(error.path, error.source)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use riptide_files::digest::Hasher;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{DatasetError, Result};
 
@@ -296,7 +296,7 @@ impl ImageSet {
     /// SHA-256, in lower-case hexadecimal, of the shape (four little-endian `u64`), the pixels, and the labels where
     /// there are any (little-endian `u32`). Class names do not count.
     pub fn digest(&self) -> String {
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::default();
         for extent in self.shape() {
             hasher.update((extent as u64).to_le_bytes());
         }
@@ -307,7 +307,7 @@ impl ImageSet {
                 hasher.update(label.to_le_bytes());
             }
         }
-        crate::hex(&hasher.finalize())
+        hasher.finish()
     }
 
     fn image_bytes(&self) -> usize {

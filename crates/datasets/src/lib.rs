@@ -42,10 +42,11 @@
 //! ```
 
 mod archive;
-pub mod atomic;
+pub mod cache;
 pub mod cifar10;
 pub mod cifar10_c;
 pub mod error;
+#[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod image_folder;
 pub mod image_set;
@@ -57,7 +58,20 @@ pub use error::{DatasetError, Result};
 pub use image_set::ImageSet;
 pub use source::ImageSource;
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// How an address on the Hugging Face Hub starts.
+pub(crate) const HUB_SCHEME: &str = "hf://";
+
+/// Whether a text is meant as an address on the Hugging Face Hub and not as a path: it starts with `hf://`.
+///
+/// With the feature `fetch`, `fetch::hub::locate` turns such an address into a path; a program that is built without it can
+/// say so.
+///
+/// ```
+/// use riptide_datasets::is_hub_address;
+///
+/// assert!(is_hub_address("hf://owner/repo/model.onnx"));
+/// assert!(!is_hub_address("models/classifier"));
+/// ```
+pub fn is_hub_address(text: &str) -> bool {
+    text.starts_with(HUB_SCHEME)
 }

@@ -9,10 +9,10 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use riptide_datasets::fetch::{Artifact, Event, FetchError, Fetcher, Observer, Outcome};
+use riptide_datasets::fetch::{Artifact, FetchError, Fetcher, Outcome};
+use riptide_files::{Progress, Silent, Unit};
 use server::{Answer, Server, ranged, status, whole};
 use support::{body, fetcher, files, known, only, sha256, unknown};
 
@@ -25,11 +25,11 @@ fn a_good_server_is_asked_once_and_then_not_again() {
         move |request, _| ranged(request, &data, "\"a\"")
     });
     let artifact = known(&server, &data);
-    let fetched = fetcher(cache.path()).build().fetch(&artifact).unwrap();
+    let fetched = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap();
     assert_eq!(only(&fetched), (Outcome::Downloaded, true));
     assert_eq!(fetched.files[0].sha256, sha256(&data));
     assert_eq!(fs::read(cache.path().join("things/file.bin")).unwrap(), data);
-    let again = fetcher(cache.path()).build().fetch(&artifact).unwrap();
+    let again = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap();
     assert_eq!(only(&again), (Outcome::Present, true));
     assert_eq!(server.requests().len(), 1);
     assert_eq!(server.requests()[0].headers["accept-encoding"], "identity");
@@ -38,7 +38,7 @@ fn a_good_server_is_asked_once_and_then_not_again() {
     // A file that has been damaged since is fetched anew.
     fs::write(cache.path().join("things/file.bin"), b"damaged").unwrap();
     assert_eq!(
-        only(&fetcher(cache.path()).build().fetch(&artifact).unwrap()),
+        only(&fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap()),
         (Outcome::Downloaded, true)
     );
     assert_eq!(fs::read(cache.path().join("things/file.bin")).unwrap(), data);
@@ -58,7 +58,9 @@ fn cut_connections_are_taken_up_by_range() {
             }
         }
     });
-    fetcher(cache.path()).build().fetch(&known(&server, &data)).unwrap();
+    fetcher(cache.path())
+        .fetch(&known(&server, &data), &mut Silent)
+        .unwrap();
     assert_eq!(fs::read(cache.path().join("things/file.bin")).unwrap(), data);
     let starts: Vec<_> = server.requests().iter().map(|request| request.start()).collect();
     assert_eq!(starts[..3], [None, Some(60_000), Some(120_000)]);
@@ -77,7 +79,9 @@ fn cuts_on_a_server_without_ranges_are_read_over() {
             ..whole(&data)
         }
     });
-    fetcher(cache.path()).build().fetch(&known(&server, &data)).unwrap();
+    fetcher(cache.path())
+        .fetch(&known(&server, &data), &mut Silent)
+        .unwrap();
     assert_eq!(fs::read(cache.path().join("things/file.bin")).unwrap(), data);
     assert_eq!(server.requests().len(), 3);
 }
@@ -102,7 +106,7 @@ fn a_server_that_never_gets_further_is_given_up_and_the_next_fetch_goes_on() {
         }
     });
     let artifact = known(&server, &data);
-    let error = fetcher(cache.path()).build().fetch(&artifact).unwrap_err();
+    let error = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap_err();
     assert!(matches!(error, FetchError::Transfer { .. }), "{error}");
     assert!(error.to_string().contains("400000"), "{error}");
     assert_eq!(
@@ -110,7 +114,7 @@ fn a_server_that_never_gets_further_is_given_up_and_the_next_fetch_goes_on() {
         ["things/file.bin.part", "things/file.bin.part.json"]
     );
 
-    let fetched = fetcher(cache.path()).build().fetch(&artifact).unwrap();
+    let fetched = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap();
     assert_eq!(only(&fetched), (Outcome::Resumed, true));
     assert_eq!(server.requests().last().unwrap().start(), Some(400_000));
     assert_eq!(fs::read(cache.path().join("things/file.bin")).unwrap(), data);
@@ -155,7 +159,7 @@ fn what_a_killed_fetch_left_is_only_used_where_it_fits() {
             unknown(&server)
         };
         leave_part(cache.path(), artifact.url(), part, then);
-        let fetched = fetcher(cache.path()).build().fetch(&artifact).unwrap();
+        let fetched = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap();
         let expected = if resumed { Outcome::Resumed } else { Outcome::Downloaded };
         assert_eq!(
             fetched.files[0].outcome,
@@ -180,7 +184,7 @@ fn what_a_killed_fetch_left_is_only_used_where_it_fits() {
             Some("\"a\""),
         );
         assert_eq!(
-            only(&fetcher(cache.path()).build().fetch(&artifact).unwrap()),
+            only(&fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap()),
             (Outcome::Downloaded, true)
         );
         assert_eq!(fs::read(cache.path().join("things/file.bin")).unwrap(), data);
@@ -196,7 +200,9 @@ fn wrong_bytes_leave_nothing() {
         let wrong = wrong.clone();
         move |request, _| ranged(request, &wrong, "\"a\"")
     });
-    let error = fetcher(cache.path()).build().fetch(&known(&server, &data)).unwrap_err();
+    let error = fetcher(cache.path())
+        .fetch(&known(&server, &data), &mut Silent)
+        .unwrap_err();
     assert!(matches!(error, FetchError::DigestMismatch { .. }), "{error}");
     assert!(files(cache.path()).is_empty());
 }
@@ -218,7 +224,9 @@ fn lies_about_the_length_leave_nothing_that_looks_whole() {
                 ..whole(&data)
             }
         });
-        let error = fetcher(cache.path()).build().fetch(&known(&server, &data)).unwrap_err();
+        let error = fetcher(cache.path())
+            .fetch(&known(&server, &data), &mut Silent)
+            .unwrap_err();
         let expected = if declared == data.len() {
             matches!(error, FetchError::Transfer { .. })
         } else {
@@ -231,8 +239,7 @@ fn lies_about_the_length_leave_nothing_that_looks_whole() {
     let cache = tempfile::tempdir().unwrap();
     let server = Server::start(move |_, _| whole(&body()));
     let error = fetcher(cache.path())
-        .build()
-        .fetch(&unknown(&server).with_max_size(1000))
+        .fetch(&unknown(&server).with_max_size(1000), &mut Silent)
         .unwrap_err();
     assert!(
         matches!(error, FetchError::WrongLength { expected: 1000, .. }),
@@ -260,7 +267,7 @@ fn a_range_of_other_bytes_is_refused() {
     });
     let artifact = known(&server, &data);
     leave_part(cache.path(), artifact.url(), &data[..5000], Some("\"a\""));
-    let error = fetcher(cache.path()).build().fetch(&artifact).unwrap_err();
+    let error = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("got others"), "{error}");
     assert!(!cache.path().join("things/file.bin").exists());
 }
@@ -279,7 +286,7 @@ fn a_change_in_the_middle_is_noticed() {
             _ => ranged(request, &data[..900_000], "\"b\""),
         }
     });
-    let error = fetcher(cache.path()).build().fetch(&unknown(&server)).unwrap_err();
+    let error = fetcher(cache.path()).fetch(&unknown(&server), &mut Silent).unwrap_err();
     assert!(error.to_string().contains("changed while"), "{error}");
     assert!(!cache.path().join("things/file.bin").exists());
 }
@@ -306,7 +313,9 @@ fn a_slow_server_is_waited_for_and_a_stalled_one_is_not() {
         }
     });
     let start = Instant::now();
-    fetcher(cache.path()).build().fetch(&known(&server, &data)).unwrap();
+    fetcher(cache.path())
+        .fetch(&known(&server, &data), &mut Silent)
+        .unwrap();
     assert_eq!(fs::read(cache.path().join("things/file.bin")).unwrap(), data);
     assert!(start.elapsed() < Duration::from_secs(30));
     assert!(server.requests().len() >= 3);
@@ -315,12 +324,28 @@ fn a_slow_server_is_waited_for_and_a_stalled_one_is_not() {
 #[test]
 fn passing_failures_are_tried_again_and_others_are_not() {
     #[derive(Default)]
-    struct Retries(Mutex<Vec<String>>);
-    impl Observer for Retries {
-        fn notify(&self, _name: &str, event: Event) {
-            if let Event::Retrying { reason, .. } = event {
-                self.0.lock().unwrap().push(reason);
-            }
+    struct Told {
+        total: u64,
+        done: u64,
+        ends: usize,
+        messages: Vec<String>,
+    }
+    impl Progress for Told {
+        fn begin(&mut self, task: &str, total: Option<u64>, unit: Unit) {
+            assert_eq!((task, unit), ("file.bin", Unit::Bytes));
+            self.total += total.unwrap();
+        }
+        fn extend(&mut self, units: u64) {
+            self.total += units;
+        }
+        fn advance(&mut self, units: u64) {
+            self.done += units;
+        }
+        fn message(&mut self, text: &str) {
+            self.messages.push(text.to_owned());
+        }
+        fn end(&mut self) {
+            self.ends += 1;
         }
     }
     let data = body();
@@ -333,27 +358,43 @@ fn passing_failures_are_tried_again_and_others_are_not() {
             _ => ranged(request, &data, "\"a\""),
         }
     });
-    let retries = Arc::new(Retries::default());
-    fetcher(cache.path())
-        .observer(Arc::clone(&retries) as Arc<dyn Observer>)
-        .build()
-        .fetch(&known(&server, &data))
-        .unwrap();
-    let told = retries.0.lock().unwrap();
-    assert_eq!(told.len(), 2);
-    assert!(told[0].contains("500") && told[1].contains("429"), "{told:?}");
+    let mut told = Told::default();
+    fetcher(cache.path()).fetch(&known(&server, &data), &mut told).unwrap();
+    let retries: Vec<_> = told
+        .messages
+        .iter()
+        .filter(|text| text.contains("trying again"))
+        .collect();
+    assert_eq!(retries.len(), 2);
+    assert!(retries[0].contains("500") && retries[1].contains("429"), "{retries:?}");
+    assert_eq!(
+        (told.total, told.done, told.ends),
+        (data.len() as u64, data.len() as u64, 1)
+    );
+
+    // Without a published length it is added when the server tells it; a file that is there already is passed over.
+    for cache in [tempfile::tempdir().unwrap().path(), cache.path()] {
+        let mut told = Told::default();
+        fetcher(cache).fetch(&unknown(&server), &mut told).unwrap();
+        assert_eq!(told.total, told.done);
+    }
 
     for (code, requests) in [(404, 1), (410, 1), (403, 1), (503, 4)] {
         let cache = tempfile::tempdir().unwrap();
         let server = Server::start(move |_, _| status(code));
-        let error = fetcher(cache.path()).build().fetch(&known(&server, &data)).unwrap_err();
+        let error = fetcher(cache.path())
+            .fetch(&known(&server, &data), &mut Silent)
+            .unwrap_err();
         assert_eq!(
             matches!(error, FetchError::NotFound { .. }),
             matches!(code, 404 | 410),
             "{error}"
         );
         let text = error.to_string();
-        assert!(text.contains(&code.to_string()) && text.contains("--mirror"), "{text}");
+        assert!(
+            text.contains(&code.to_string()) && text.contains("use a mirror"),
+            "{text}"
+        );
         assert_eq!(server.requests().len(), requests, "{code}");
         assert!(!cache.path().join("things/file.bin").exists());
     }
@@ -384,10 +425,9 @@ fn fails_soon(base: &str, jobs: usize) {
         .map(|i| Artifact::file("things", format!("{i}.bin"), format!("{base}/{i}.bin")))
         .collect();
     let start = Instant::now();
-    let outcomes = Fetcher::builder(cache.path())
+    let outcomes = Fetcher::new(cache.path())
         .jobs(jobs)
-        .build()
-        .fetch_all(&artifacts)
+        .fetch_all(&artifacts, &mut Silent)
         .unwrap();
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     for outcome in outcomes {
@@ -395,7 +435,7 @@ fn fails_soon(base: &str, jobs: usize) {
         assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
         let text = error.to_string();
         assert!(
-            text.contains("--mirror") && text.contains("put it at") && text.contains("things"),
+            text.contains("use a mirror") && text.contains("put it at") && text.contains("things"),
             "{text}"
         );
     }

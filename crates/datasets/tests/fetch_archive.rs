@@ -11,12 +11,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use riptide_datasets::fetch::{Artifact, FetchError, Fetcher, Outcome, Patience};
+use riptide_files::{Silent, digest};
 use server::{Answer, Server, ranged, whole};
-use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest::of_bytes(bytes)
 }
 
 fn member(path: &str, kind: EntryType, data: &[u8]) -> (tar::Header, Vec<u8>) {
@@ -62,13 +62,11 @@ fn wanted(server: &Server, bytes: &[u8], names: &[&str]) -> Artifact {
 
 fn fetcher(cache: &Path) -> Fetcher {
     let delay = Duration::from_millis(5);
-    Fetcher::builder(cache)
-        .patience(Patience {
-            first_delay: delay,
-            max_delay: delay,
-            ..Patience::default()
-        })
-        .build()
+    Fetcher::new(cache).patience(Patience {
+        first_delay: delay,
+        max_delay: delay,
+        ..Patience::default()
+    })
 }
 
 /// What is in the cache's folder, hidden names too.
@@ -102,7 +100,7 @@ fn only_what_was_asked_for_is_kept_through_cuts() {
     fs::write(cache.path().join("cifar10c/.unpacking-old/fog.npy"), b"half").unwrap();
 
     let fetched = fetcher(cache.path())
-        .fetch(&wanted(&server, &bytes, &["snow.npy", "labels.npy"]))
+        .fetch(&wanted(&server, &bytes, &["snow.npy", "labels.npy"]), &mut Silent)
         .unwrap();
     let names: Vec<_> = fetched
         .files
@@ -122,10 +120,10 @@ fn only_what_was_asked_for_is_kept_through_cuts() {
 
     // What is there is not fetched again; what is not, is.
     let all = wanted(&server, &bytes, &["fog.npy", "snow.npy", "labels.npy"]);
-    let fetched = fetcher(cache.path()).fetch(&all).unwrap();
+    let fetched = fetcher(cache.path()).fetch(&all, &mut Silent).unwrap();
     let outcomes: Vec<_> = fetched.files.iter().map(|file| file.outcome).collect();
     assert_eq!(outcomes, [Outcome::Downloaded, Outcome::Present, Outcome::Present]);
-    fetcher(cache.path()).fetch(&all).unwrap();
+    fetcher(cache.path()).fetch(&all, &mut Silent).unwrap();
     assert_eq!(server.requests().len(), 7);
     assert_eq!(kept(cache.path()), ["fog.npy", "labels.npy", "snow.npy"]);
 }
@@ -148,7 +146,7 @@ fn an_archive_counts_only_when_the_whole_is_right() {
         let cache = tempfile::tempdir().unwrap();
         let server = Server::start(move |_, _| whole(&sent));
         let error = fetcher(cache.path())
-            .fetch(&wanted(&server, &bytes, &["fog.npy"]))
+            .fetch(&wanted(&server, &bytes, &["fog.npy"]), &mut Silent)
             .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert!(kept(cache.path()).is_empty(), "{:?}", kept(cache.path()));
@@ -202,7 +200,7 @@ fn hostile_archives_leave_nothing_inside_or_outside() {
         });
         // Even where the digest is right: an archive may be hostile from its start.
         let error = fetcher(&cache)
-            .fetch(&wanted(&server, &bytes, &["fog.npy"]))
+            .fetch(&wanted(&server, &bytes, &["fog.npy"]), &mut Silent)
             .unwrap_err();
         assert!(matches!(error, FetchError::Archive { .. }), "{error}");
         assert!(

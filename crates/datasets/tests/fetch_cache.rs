@@ -11,6 +11,7 @@ mod support;
 use std::fs;
 
 use riptide_datasets::fetch::{Artifact, FetchError, Outcome};
+use riptide_files::Silent;
 use server::{Server, ranged, status, whole};
 use support::{body, fetcher, files, known, only, sha256, unknown};
 
@@ -31,7 +32,7 @@ fn unpublished_files_are_pinned_and_a_change_is_an_error() {
     let artifact = unknown(&server);
     let place = cache.path().join("things/file.bin");
     assert_eq!(
-        only(&fetcher(cache.path()).build().fetch(&artifact).unwrap()),
+        only(&fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap()),
         (Outcome::Downloaded, false)
     );
     let pins = fs::read_to_string(cache.path().join("pins.json")).unwrap();
@@ -41,22 +42,22 @@ fn unpublished_files_are_pinned_and_a_change_is_an_error() {
     );
 
     fs::remove_file(&place).unwrap();
-    let error = fetcher(cache.path()).build().fetch(&artifact).unwrap_err();
+    let error = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap_err();
     assert!(matches!(error, FetchError::PinMismatch { .. }), "{error}");
     assert_eq!(files(cache.path()), ["pins.json"]);
 
     // A file in the cache that has changed since is an error too, and stays for its owner to look at.
     fs::write(&place, b"tampered").unwrap();
-    let error = fetcher(cache.path()).build().fetch(&artifact).unwrap_err();
+    let error = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap_err();
     assert!(matches!(error, FetchError::PinMismatch { .. }), "{error}");
     fs::write(&place, &data).unwrap();
     assert_eq!(
-        only(&fetcher(cache.path()).build().fetch(&artifact).unwrap()),
+        only(&fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap()),
         (Outcome::Present, false)
     );
 
     fs::write(cache.path().join("pins.json"), b"{ not json").unwrap();
-    let error = fetcher(cache.path()).build().fetch(&artifact).unwrap_err();
+    let error = fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap_err();
     assert!(matches!(error, FetchError::Pins { .. }), "{error}");
 }
 
@@ -71,7 +72,10 @@ fn mirrors_hold_files_by_name_or_as_a_cache_does() {
         fs::write(folder.path().join(place), &data).unwrap();
         let cache = tempfile::tempdir().unwrap();
         let mirror = folder.path().display().to_string().parse().unwrap();
-        let fetched = fetcher(cache.path()).mirror(mirror).build().fetch(&artifact).unwrap();
+        let fetched = fetcher(cache.path())
+            .mirror(mirror)
+            .fetch(&artifact, &mut Silent)
+            .unwrap();
         assert_eq!(only(&fetched), (Outcome::Downloaded, true));
         fs::remove_file(folder.path().join(place)).unwrap();
 
@@ -87,14 +91,16 @@ fn mirrors_hold_files_by_name_or_as_a_cache_does() {
         });
         let cache = tempfile::tempdir().unwrap();
         let mirror = format!("{}/base/", server.base).parse().unwrap();
-        fetcher(cache.path()).mirror(mirror).build().fetch(&artifact).unwrap();
+        fetcher(cache.path())
+            .mirror(mirror)
+            .fetch(&artifact, &mut Silent)
+            .unwrap();
     }
     let cache = tempfile::tempdir().unwrap();
     let mirror = folder.path().display().to_string().parse().unwrap();
     let error = fetcher(cache.path())
         .mirror(mirror)
-        .build()
-        .fetch(&artifact)
+        .fetch(&artifact, &mut Silent)
         .unwrap_err();
     assert!(matches!(error, FetchError::NotFound { .. }), "{error}");
     assert!(nowhere.requests().is_empty());
@@ -113,7 +119,10 @@ fn several_files_arrive_though_one_fails() {
     let artifacts: Vec<_> = (0..8)
         .map(|i| Artifact::file("things", format!("{i}.bin"), format!("{}/{i}", server.base)))
         .collect();
-    let outcomes = fetcher(cache.path()).jobs(3).build().fetch_all(&artifacts).unwrap();
+    let outcomes = fetcher(cache.path())
+        .jobs(3)
+        .fetch_all(&artifacts, &mut Silent)
+        .unwrap();
     for (index, outcome) in outcomes.iter().enumerate() {
         assert_eq!(outcome.is_ok(), index != 3, "{index}");
         if let Ok(fetched) = outcome {
@@ -131,11 +140,11 @@ fn a_cache_is_used_by_one_fetch_at_a_time_and_names_stay_inside() {
     lock.lock().unwrap();
     let server = Server::start(|_, _| whole(b"x"));
     assert!(matches!(
-        fetcher(cache.path()).build().fetch(&unknown(&server)),
+        fetcher(cache.path()).fetch(&unknown(&server), &mut Silent),
         Err(FetchError::Busy { .. })
     ));
     drop(lock);
-    fetcher(cache.path()).build().fetch(&unknown(&server)).unwrap();
+    fetcher(cache.path()).fetch(&unknown(&server), &mut Silent).unwrap();
     for (folder, name) in [
         ("..", "a"),
         ("things", "../a"),
@@ -144,15 +153,12 @@ fn a_cache_is_used_by_one_fetch_at_a_time_and_names_stay_inside() {
         ("a//b", "c"),
         ("a", ""),
     ] {
-        let outcome = fetcher(cache.path())
-            .build()
-            .fetch(&Artifact::file(folder, name, server.base.clone()));
+        let outcome = fetcher(cache.path()).fetch(&Artifact::file(folder, name, server.base.clone()), &mut Silent);
         assert!(matches!(outcome, Err(FetchError::Invalid { .. })), "{folder} {name}");
     }
     assert!(
         fetcher(&cache.path().join("pins.json"))
-            .build()
-            .fetch(&unknown(&server))
+            .fetch(&unknown(&server), &mut Silent)
             .is_err()
     );
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use riptide_datasets::fetch::{Artifact, Fetcher, Outcome};
+use riptide_files::Silent;
 use server::{Answer, Server, ranged};
 
 const CACHE: &str = "RIPTIDE_TEST_KILLED_CACHE";
@@ -24,7 +25,7 @@ fn the_fetch_that_is_killed() {
     let (Ok(cache), Ok(base)) = (std::env::var(CACHE), std::env::var(BASE)) else {
         return;
     };
-    Fetcher::builder(cache).build().fetch(&artifact(&base)).unwrap();
+    Fetcher::new(cache).fetch(&artifact(&base), &mut Silent).unwrap();
 }
 
 #[test]
@@ -60,9 +61,8 @@ fn a_killed_fetch_leaves_no_file_that_looks_whole() {
     let left = std::fs::metadata(&part).unwrap().len();
     assert!((100_000..500_000).contains(&left), "{left}");
 
-    let fetched = Fetcher::builder(cache.path())
-        .build()
-        .fetch(&artifact(&server.base))
+    let fetched = Fetcher::new(cache.path())
+        .fetch(&artifact(&server.base), &mut Silent)
         .unwrap();
     assert_eq!(fetched.files[0].outcome, Outcome::Resumed);
     assert_eq!(std::fs::read(&place).unwrap(), data);

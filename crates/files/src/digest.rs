@@ -28,7 +28,13 @@ impl Hasher {
     /// The digest of all that was added.
     #[must_use]
     pub fn finish(self) -> String {
-        hex(&self.0.finalize())
+        hex(&self.finish_bytes())
+    }
+
+    /// The digest of all that was added, as 32 bytes; for digests of digests.
+    #[must_use]
+    pub fn finish_bytes(self) -> [u8; 32] {
+        self.0.finalize().into()
     }
 }
 
@@ -84,7 +90,7 @@ pub fn of_file(path: impl AsRef<Path>) -> Result<String, FileError> {
     }
 }
 
-/// Bytes as lowercase hexadecimal digits, two a byte.
+/// Bytes as lowercase hexadecimal digits, two per byte.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -18,6 +18,9 @@ pub trait Progress {
     /// A task begins, of so many units if their number is known.
     fn begin(&mut self, _task: &str, _total: Option<u64>, _unit: Unit) {}
 
+    /// The task has turned out to be so many units longer than [`begin`](Self::begin) said.
+    fn extend(&mut self, _units: u64) {}
+
     /// So many units more are done.
     fn advance(&mut self, _units: u64) {}
 
@@ -42,6 +45,10 @@ impl Progress for Silent {}
 impl<P: Progress + ?Sized> Progress for &mut P {
     fn begin(&mut self, task: &str, total: Option<u64>, unit: Unit) {
         (**self).begin(task, total, unit);
+    }
+
+    fn extend(&mut self, units: u64) {
+        (**self).extend(units);
     }
 
     fn advance(&mut self, units: u64) {

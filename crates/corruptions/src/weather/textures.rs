@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use riptide_files::digest;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::ice;
 use crate::CorruptionError;
@@ -86,17 +86,13 @@ impl FrostTextures {
     pub fn load(dir: impl AsRef<Path>) -> Result<Self, CorruptionError> {
         let mut published = true;
         let mut textures = Vec::with_capacity(PUBLISHED.len());
-        for (name, digest) in PUBLISHED {
+        for (name, sha256) in PUBLISHED {
             let path = dir.as_ref().join(name);
             let bytes = std::fs::read(&path).map_err(|error| CorruptionError::Texture {
                 path: path.clone(),
                 reason: error.to_string(),
             })?;
-            let hex: String = Sha256::digest(&bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            published &= hex == digest;
+            published &= digest::of_bytes(&bytes) == sha256;
             let picture = image::load_from_memory(&bytes)
                 .map_err(|error| CorruptionError::Texture {
                     path: path.clone(),

@@ -1,17 +1,24 @@
 //! The corruptions without randomness, value by value.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-use npyz::npz::NpzArchive;
 use riptide_corruptions::{Corruption, Corruptor, Severity};
+use riptide_files::npy;
+use zip::ZipArchive;
 
 use crate::support::{lossless, shared};
 
 fn reference(shared: &Path, corruption: Corruption, severity: Severity) -> Vec<u8> {
-    let mut archive = NpzArchive::open(shared.join("golden/corruptions/reference16.npz")).unwrap();
-    let array = archive.by_name(&format!("{corruption}_{severity}")).unwrap().unwrap();
-    assert_eq!(array.shape(), [16, 32, 32, 3]);
-    array.into_vec().unwrap()
+    let file = File::open(shared.join("golden/corruptions/reference16.npz")).unwrap();
+    let mut archive = ZipArchive::new(file).unwrap();
+    let mut member = archive.by_name(&format!("{corruption}_{severity}.npy")).unwrap();
+    let mut bytes = Vec::new();
+    member.read_to_end(&mut bytes).unwrap();
+    let array = npy::decode(&bytes).unwrap();
+    assert_eq!(array.shape, [16, 32, 32, 3]);
+    array.values
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Artifact {
         }
     }
 
-    /// What to do where it cannot be fetched.
+    /// What to do if it cannot be fetched.
     pub(crate) fn advice(&self, cache: &Path) -> String {
         let (name, url, path) = (&self.name, redact(&self.url), self.path_in(cache));
         let put = if self.members.is_empty() {
@@ -112,8 +112,8 @@ impl Artifact {
             "put the files that it holds into"
         };
         format!(
-            "to go on without it: use a mirror (--mirror with a folder or base address that holds {name}), or download \
-             {url} elsewhere and {put} {}",
+            "to go on without it: use a mirror (a folder or base address that holds {name}), or download {url} elsewhere \
+             and {put} {}",
             path.display()
         )
     }

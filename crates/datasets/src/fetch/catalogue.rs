@@ -1,15 +1,8 @@
 //! The public files that the experiment uses. docs/data.md says what they are and under which terms.
 
-use std::path::{Path, PathBuf};
-
 use super::artifact::Artifact;
+use crate::cache::{CIFAR10, CIFAR10_ARCHIVE, CIFAR10C, FROST, MODELS};
 
-const CIFAR10: &str = "cifar10";
-const CIFAR10C: &str = "cifar10c";
-const MODELS: &str = "models";
-const FROST: &str = "frost";
-
-const CIFAR10_ARCHIVE: &str = "cifar-10-binary.tar.gz";
 const SELDON_DATA: &str = "https://storage.googleapis.com/seldon-datasets/cifar10c";
 const SELDON_MODELS: &str = "https://storage.googleapis.com/seldon-models/alibi-detect";
 const ROBUSTNESS: &str = "https://raw.githubusercontent.com/hendrycks/robustness/master/ImageNet-C/create_c";
@@ -131,62 +124,6 @@ pub fn frost() -> Vec<Artifact> {
             .with_sha256(sha256)
     })
     .collect()
-}
-
-/// Where the files are in a cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
-    cache: PathBuf,
-}
-
-impl Layout {
-    /// The layout of a cache, as [`cache_dir`](super::cache_dir) finds it.
-    pub fn new(cache: impl Into<PathBuf>) -> Self {
-        Self { cache: cache.into() }
-    }
-
-    /// The cache.
-    pub fn cache(&self) -> &Path {
-        &self.cache
-    }
-
-    /// CIFAR-10: the archive, or the folder `cifar-10-batches-bin` where somebody unpacked it; for
-    /// [`cifar10::load`](crate::cifar10::load). `None` where it has not been fetched.
-    pub fn cifar10(&self) -> Option<PathBuf> {
-        let folder = self.cache.join(CIFAR10);
-        let unpacked = folder.join("cifar-10-batches-bin");
-        [unpacked, folder.join(CIFAR10_ARCHIVE)]
-            .into_iter()
-            .find(|path| path.exists())
-    }
-
-    /// The folder of CIFAR-10-C; `None` where no labels have been fetched.
-    pub fn cifar10c(&self) -> Option<PathBuf> {
-        Some(self.cache.join(CIFAR10C)).filter(|folder| folder.join("labels.npy").is_file())
-    }
-
-    /// The classifier's `.h5`, where it has been fetched.
-    pub fn classifier(&self) -> Option<PathBuf> {
-        self.model("model.h5")
-    }
-
-    /// The distilled network's `.h5`, where it has been fetched.
-    pub fn distilled(&self) -> Option<PathBuf> {
-        self.model("distilled_model.h5")
-    }
-
-    /// The folder of the frost textures, where all of them have been fetched.
-    pub fn frost(&self) -> Option<PathBuf> {
-        let folder = self.cache.join(FROST);
-        frost()
-            .iter()
-            .all(|texture| texture.path_in(&self.cache).is_file())
-            .then_some(folder)
-    }
-
-    fn model(&self, name: &str) -> Option<PathBuf> {
-        Some(self.cache.join(MODELS).join(name)).filter(|path| path.is_file())
-    }
 }
 
 fn with_labels<S: AsRef<str>>(corruptions: &[S]) -> Vec<String> {

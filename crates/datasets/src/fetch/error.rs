@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use riptide_files::FileError;
+
 /// Why a file could not be fetched. What was in the cache before stays as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -131,7 +133,7 @@ pub enum FetchError {
         reason: String,
     },
 
-    /// A file of the Hugging Face Hub could not be had.
+    /// A file of the Hugging Face Hub could not be downloaded.
     #[error("{location}: {reason}")]
     Hub {
         /// The `hf://` address.
@@ -147,6 +149,12 @@ impl FetchError {
             path: path.as_ref().to_path_buf(),
             source,
         }
+    }
+}
+
+impl From<FileError> for FetchError {
+    fn from(error: FileError) -> Self {
+        Self::io(error.path, error.source)
     }
 }
 

@@ -12,21 +12,22 @@
 //!
 //! ```
 //! use riptide_datasets::fetch::{Artifact, Fetcher};
+//! use riptide_files::Silent;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A folder stands in for a mirror here.
 //! let (mirror, cache) = (tempfile::tempdir()?, tempfile::tempdir()?);
 //! std::fs::write(mirror.path().join("labels.bin"), b"cat dog")?;
 //!
-//! let fetcher = Fetcher::builder(cache.path()).mirror(mirror.path().display().to_string().parse()?).build();
+//! let fetcher = Fetcher::new(cache.path()).mirror(mirror.path().display().to_string().parse()?);
 //! let labels = Artifact::file("example", "labels.bin", "https://example.org/labels.bin");
-//! let fetched = fetcher.fetch(&labels)?;
+//! let fetched = fetcher.fetch(&labels, &mut Silent)?;
 //! assert_eq!(std::fs::read(&fetched.files[0].path)?, b"cat dog");
 //!
 //! // It had no published digest, so it is pinned now: a mirror with other bytes is refused.
 //! std::fs::remove_file(&fetched.files[0].path)?;
 //! std::fs::write(mirror.path().join("labels.bin"), b"dog cat")?;
-//! assert!(fetcher.fetch(&labels).is_err());
+//! assert!(fetcher.fetch(&labels, &mut Silent).is_err());
 //! # Ok(())
 //! # }
 //! ```
@@ -44,34 +45,19 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 
+use riptide_files::Progress;
 use serde::{Deserialize, Serialize};
 
 pub use artifact::Artifact;
-pub use catalogue::Layout;
 pub use error::FetchError;
 pub use mirror::Mirror;
-pub use progress::{Event, Observer};
 pub use remote::Patience;
 
 use pins::Pins;
+use progress::{Event, Teller};
 use remote::Network;
-
-/// The cache: `explicit` where it is given, else `$RIPTIDE_CACHE`, else `$XDG_CACHE_HOME/riptide`, else `~/.cache/riptide`,
-/// and where even the home folder is not known, `.riptide-cache` in the current folder.
-pub fn cache_dir(explicit: Option<PathBuf>) -> PathBuf {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    explicit
-        .or_else(|| set("RIPTIDE_CACHE"))
-        .or_else(|| set("XDG_CACHE_HOME").map(|base| base.join("riptide")))
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cache").join("riptide")))
-        .unwrap_or_else(|| PathBuf::from(".riptide-cache"))
-}
 
 /// How a file came to be in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,68 +96,51 @@ pub struct Fetched {
 }
 
 /// Fetches artifacts into a cache. See the [module](self) for what it does.
+#[derive(Debug, Clone)]
 pub struct Fetcher {
     cache: PathBuf,
     mirror: Option<Mirror>,
     jobs: usize,
     patience: Patience,
-    observer: Arc<dyn Observer>,
 }
 
-/// Options of a [`Fetcher`].
-pub struct FetcherBuilder {
-    fetcher: Fetcher,
-}
-
-impl FetcherBuilder {
-    /// Fetches from a mirror instead of the published addresses.
-    pub fn mirror(mut self, mirror: Mirror) -> Self {
-        self.fetcher.mirror = Some(mirror);
-        self
-    }
-
-    /// How many files are fetched at once; 4 without this, and at least 1.
-    pub fn jobs(mut self, jobs: usize) -> Self {
-        self.fetcher.jobs = jobs.max(1);
-        self
-    }
-
-    /// How long to wait, and how often to try.
-    pub fn patience(mut self, patience: Patience) -> Self {
-        self.fetcher.patience = patience;
-        self
-    }
-
-    /// Somebody who wants to know how it goes.
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.fetcher.observer = observer;
-        self
-    }
-
-    /// The fetcher.
-    pub fn build(self) -> Fetcher {
-        self.fetcher
-    }
-}
-
-/// What the transfers of one call share.
+/// What the transfers of one thread work with.
 struct Session<'f> {
     fetcher: &'f Fetcher,
-    network: Network,
-    pins: Pins,
+    network: &'f Network,
+    pins: &'f Pins,
+    news: mpsc::Sender<(String, Event)>,
 }
 
 impl Fetcher {
     /// A fetcher into `cache` (made when something is fetched), from the published addresses.
-    pub fn builder(cache: impl Into<PathBuf>) -> FetcherBuilder {
-        let fetcher = Fetcher {
+    pub fn new(cache: impl Into<PathBuf>) -> Self {
+        Self {
             cache: cache.into(),
             mirror: None,
             jobs: 4,
             patience: Patience::default(),
-            observer: Arc::new(()),
-        };
-        FetcherBuilder { fetcher }
+        }
+    }
+
+    /// Fetches from a mirror instead of the published addresses.
+    #[must_use]
+    pub fn mirror(self, mirror: Mirror) -> Self {
+        let mirror = Some(mirror);
+        Self { mirror, ..self }
+    }
+
+    /// How many files are fetched at once: 4 by default, and at least 1.
+    #[must_use]
+    pub fn jobs(self, jobs: usize) -> Self {
+        let jobs = jobs.max(1);
+        Self { jobs, ..self }
+    }
+
+    /// How long to wait, and how often to try.
+    #[must_use]
+    pub fn patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// The cache.
@@ -183,8 +152,8 @@ impl Fetcher {
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub fn fetch(&self, artifact: &Artifact) -> Result<Fetched, FetchError> {
-        match self.fetch_all(std::slice::from_ref(artifact))?.pop() {
+    pub fn fetch(&self, artifact: &Artifact, progress: &mut dyn Progress) -> Result<Fetched, FetchError> {
+        match self.fetch_all(std::slice::from_ref(artifact), progress)?.pop() {
             Some(outcome) => outcome,
             None => Ok(Fetched {
                 name: artifact.name.clone(),
@@ -194,37 +163,55 @@ impl Fetcher {
     }
 
     /// Fetches artifacts, several at once; one that fails does not keep the others from arriving. The outcomes are in the
-    /// order of the artifacts.
+    /// order of the artifacts. All of them are one task of `progress`, counted in bytes.
     ///
     /// # Errors
-    /// A cache that cannot be used, or is being used by another fetch. What concerns one artifact is in its outcome.
-    pub fn fetch_all(&self, artifacts: &[Artifact]) -> Result<Vec<Result<Fetched, FetchError>>, FetchError> {
+    /// Returns an error if the cache cannot be used, or is being used by another fetch. What concerns one artifact is in its
+    /// outcome.
+    pub fn fetch_all(
+        &self,
+        artifacts: &[Artifact],
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<Result<Fetched, FetchError>>, FetchError> {
         for artifact in artifacts {
             check_names(artifact)?;
         }
         std::fs::create_dir_all(&self.cache).map_err(|source| FetchError::io(&self.cache, source))?;
         let _lock = self.lock()?;
-        let session = Session {
-            fetcher: self,
-            network: Network::new(self.patience.clone()),
-            pins: Pins::open(&self.cache)?,
-        };
+        let (network, pins) = (Network::new(self.patience.clone()), Pins::open(&self.cache)?);
         let next = AtomicUsize::new(0);
         let outcomes: Vec<_> = artifacts.iter().map(|_| Mutex::new(None)).collect();
+        let (news, events) = mpsc::channel();
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.min(artifacts.len()) {
-                scope.spawn(|| {
+                let session = Session {
+                    fetcher: self,
+                    network: &network,
+                    pins: &pins,
+                    news: news.clone(),
+                };
+                let (next, outcomes) = (&next, &outcomes);
+                scope.spawn(move || {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let (Some(artifact), Some(slot)) = (artifacts.get(index), outcomes.get(index)) else {
                             break;
                         };
                         let outcome = session.fetch(artifact);
-                        self.observer.notify(&artifact.name, Event::Ended);
+                        if outcome.is_ok() {
+                            session.notify(artifact, Event::Arrived);
+                        }
                         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
                     }
                 });
             }
+            // The channel closes, and the loop ends, when the last of the threads has ended.
+            drop(news);
+            let mut teller = Teller::begin(artifacts, progress);
+            for (name, event) in events {
+                teller.tell(&name, event);
+            }
+            teller.end();
         });
         let stopped = || {
             FetchError::io(
@@ -277,7 +264,8 @@ impl Session<'_> {
     }
 
     fn notify(&self, artifact: &Artifact, event: Event) {
-        self.fetcher.observer.notify(&artifact.name, event);
+        // The receiver lives as long as the threads that send.
+        let _ = self.news.send((artifact.name.clone(), event));
     }
 }
 

@@ -1,10 +1,11 @@
 //! Trust on first use: the digests of files that have no published one, kept in the cache.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use riptide_files::atomic;
 use serde::{Deserialize, Serialize};
 
 use super::error::FetchError;
@@ -73,10 +74,8 @@ impl Pins {
     }
 
     fn write(&self, pins: &BTreeMap<String, Pin>) -> Result<(), FetchError> {
-        let io = |source| FetchError::io(&self.path, source);
-        let mut file = crate::atomic::temporary(&self.path).map_err(|error| io(std::io::Error::other(error)))?;
-        serde_json::to_writer_pretty(&mut file, pins).map_err(|error| io(error.into()))?;
-        file.write_all(b"\n").map_err(io)?;
-        crate::atomic::persist(file, &self.path).map_err(|error| io(std::io::Error::other(error)))
+        let mut json = serde_json::to_vec_pretty(pins).map_err(|error| FetchError::io(&self.path, error.into()))?;
+        json.push(b'\n');
+        Ok(atomic::write(&self.path, &json)?)
     }
 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use riptide_files::atomic;
+use riptide_files::digest::Hasher;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::artifact::Artifact;
 use super::error::FetchError;
@@ -61,9 +62,9 @@ fn present(session: &Session<'_>, artifact: &Artifact, path: &Path) -> Result<Op
     }
     session.notify(artifact, Event::Verifying);
     let io = |source| FetchError::io(path, source);
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let bytes = hash(&mut File::open(path).map_err(io)?, &mut hasher, u64::MAX).map_err(io)?;
-    let sha256 = crate::hex(&hasher.finalize());
+    let sha256 = hasher.finish();
     if let Some(published) = &artifact.sha256 {
         if *published != sha256 {
             tracing::warn!(path = %path.display(), "the file in the cache is not the published one; fetching it anew");
@@ -121,7 +122,7 @@ fn download(
         .truncate(false)
         .open(&part)
         .map_err(io)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     file.set_len(start).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     hash(&mut file, &mut hasher, start).map_err(io)?;
@@ -163,7 +164,7 @@ fn download(
         file.write_all(data).map_err(io)?;
         session.notify(artifact, Event::Progress { done: bytes });
     }
-    let sha256 = crate::hex(&hasher.finalize());
+    let sha256 = hasher.finish();
     let wrong = artifact.size.is_some_and(|size| size != bytes)
         || artifact.sha256.as_ref().is_some_and(|published| *published != sha256);
     if wrong {
@@ -236,7 +237,7 @@ fn open<'s>(
                         },
                     );
                 };
-                Remote::open(&session.network, &url, start, validator, artifact.size, &mut on_retry)
+                Remote::open(session.network, &url, start, validator, artifact.size, &mut on_retry)
                     .map_err(|error| failure(session, artifact, &url, error))
                     .map(|remote| Origin::Remote {
                         url,
@@ -376,7 +377,7 @@ fn failure(session: &Session<'_>, artifact: &Artifact, url: &str, error: Transfe
 }
 
 /// Hashes at most `limit` bytes and leaves the reader behind them.
-pub(super) fn hash(reader: &mut impl Read, hasher: &mut Sha256, limit: u64) -> std::io::Result<u64> {
+pub(super) fn hash(reader: &mut impl Read, hasher: &mut Hasher, limit: u64) -> std::io::Result<u64> {
     let mut reader = reader.take(limit);
     let mut buffer = vec![0u8; BUFFER];
     let mut total = 0;
@@ -404,10 +405,8 @@ fn read_state(path: &Path) -> Option<PartState> {
 }
 
 fn write_state(path: &Path, state: &PartState) -> Result<(), FetchError> {
-    let io = |source| FetchError::io(path, source);
-    let mut file = crate::atomic::temporary(path).map_err(|error| io(std::io::Error::other(error)))?;
-    serde_json::to_writer(&mut file, state).map_err(|error| io(error.into()))?;
-    crate::atomic::persist(file, path).map_err(|error| io(std::io::Error::other(error)))
+    let json = serde_json::to_vec(state).map_err(|error| FetchError::io(path, error.into()))?;
+    Ok(atomic::write(path, &json)?)
 }
 
 /// Removes what is of no use any more; what cannot be removed is overwritten by the next fetch.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use riptide_files::digest::Hasher;
 use tempfile::TempDir;
 
 use super::artifact::Artifact;
@@ -71,7 +71,7 @@ fn stream(
         session,
         artifact,
         origin,
-        hasher: Sha256::new(),
+        hasher: Hasher::default(),
         bytes: 0,
         error: &error,
     };
@@ -81,7 +81,7 @@ fn stream(
         io::copy(&mut reader, &mut io::sink()).map_err(ArchiveError::Broken)?;
         Ok(members)
     });
-    let (bytes, sha256) = (reader.bytes, crate::hex(&reader.hasher.finalize()));
+    let (bytes, sha256) = (reader.bytes, reader.hasher.finish());
     let archive = |reason: String| FetchError::Archive {
         url: redact(&url),
         reason,
@@ -179,7 +179,7 @@ fn take_members(
             let path = temporary.path().join(name);
             let io = |source| FetchError::io(&path, source);
             let mut file = File::create_new(&path).map_err(io)?;
-            let mut hasher = Sha256::new();
+            let mut hasher = Hasher::default();
             let mut bytes = 0u64;
             let mut buffer = vec![0u8; 1 << 17];
             loop {
@@ -200,7 +200,7 @@ fn take_members(
             members.push(Member {
                 name: name.to_owned(),
                 bytes,
-                sha256: crate::hex(&hasher.finalize()),
+                sha256: hasher.finish(),
             });
             Ok(Next::Continue)
         },
@@ -214,7 +214,7 @@ struct Hashed<'a, 's> {
     session: &'a Session<'s>,
     artifact: &'a Artifact,
     origin: Origin<'a>,
-    hasher: Sha256,
+    hasher: Hasher,
     bytes: u64,
     error: &'a RefCell<Option<FetchError>>,
 }

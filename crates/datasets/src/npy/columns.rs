@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::header::encode;
+use riptide_files::atomic;
+use riptide_files::npy::encode_header;
+
 use crate::error::{DatasetError, Result};
 
-/// One column of a structured array, a value a row.
+/// One column of a structured array, one value per row.
 #[derive(Debug, Clone, Copy)]
 pub enum Column<'a> {
     /// 32-bit floats, `<f4`.
@@ -77,12 +79,12 @@ pub fn write_columns(path: impl AsRef<Path>, columns: &[(&str, Column<'_>)]) -> 
         .iter()
         .map(|(name, column)| format!("('{name}', '{}')", column.dtype()))
         .collect();
-    let mut bytes = encode(&format!("[{}]", fields.join(", ")), &[rows as u64]);
+    let mut bytes = encode_header(&format!("[{}]", fields.join(", ")), &[rows as u64]);
     bytes.reserve(rows * columns.len() * 4);
     for row in 0..rows {
         for (_, column) in columns {
             bytes.extend(column.bytes(row));
         }
     }
-    crate::atomic::write(path, &bytes)
+    Ok(atomic::write(path, &bytes)?)
 }

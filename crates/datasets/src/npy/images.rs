@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::{Header, ImageShape, image_shape};
+use super::{ImageShape, check_length, image_shape, read_header};
 use crate::error::{DatasetError, Result};
 use crate::image_set::ImageSet;
 use crate::source::ImageSource;
@@ -38,32 +38,15 @@ impl NpyImages {
         if !metadata.is_file() {
             return Err(DatasetError::malformed(path, "not a file; expected a .npy file"));
         }
-        let header = Header::read(&mut (&mut file).take(1 << 16), path)?;
+        let header = read_header(&mut (&mut file).take(1 << 16), path)?;
         let shape = image_shape(&header, path)?;
-        let expected = u128::from(header.data_offset) + u128::from(shape.len) * shape.image_bytes as u128;
-        let (path, found) = (path.to_path_buf(), metadata.len());
-        // A length beyond 64 bits cannot be a file's: report the most that can be said.
-        let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
-        if u128::from(found) < expected {
-            return Err(DatasetError::Truncated {
-                path,
-                expected: wanted,
-                found,
-            });
-        }
-        if u128::from(found) > expected {
-            return Err(DatasetError::Oversized {
-                path,
-                expected: wanted,
-                found,
-            });
-        }
+        check_length(&header, path, shape.len, shape.image_bytes, metadata.len())?;
         // SAFETY: the mapping is private to this value and only ever read; its bytes are plain integers, for which any
         // content is valid. That the file stays as long as it is, is documented as the caller's part.
-        let map = unsafe { Mmap::map(&file) }.map_err(|source| DatasetError::io(&path, source))?;
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let data_offset = usize::try_from(header.data_offset).unwrap_or(usize::MAX);
         Ok(Self {
-            path,
+            path: path.to_path_buf(),
             map,
             data_offset,
             shape,

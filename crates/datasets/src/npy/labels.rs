@@ -1,10 +1,12 @@
 //! Labels in a `.npy` file of one dimension.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::header::{Header, encode};
+use riptide_files::{atomic, npy};
+
+use super::{check_length, read_header};
 use crate::error::{DatasetError, Result};
 
 /// Reads labels of any of numpy's integer types, signed or not, of either byte order.
@@ -18,7 +20,7 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
     let file = File::open(path).map_err(io)?;
     let found = file.metadata().map_err(io)?.len();
     let mut reader = BufReader::new(file);
-    let header = Header::read(&mut reader, path)?;
+    let header = read_header(&mut reader, path)?;
     let (width, signed, big_endian) = integer(&header.dtype).ok_or_else(|| DatasetError::WrongDtype {
         path: path.to_path_buf(),
         expected: "an integer type".to_owned(),
@@ -31,25 +33,7 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
             found: header.shape,
         });
     };
-    let expected = u128::from(header.data_offset) + u128::from(len) * width as u128;
-    let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
-    match u128::from(found).cmp(&expected) {
-        std::cmp::Ordering::Less => {
-            return Err(DatasetError::Truncated {
-                path: path.to_path_buf(),
-                expected: wanted,
-                found,
-            });
-        }
-        std::cmp::Ordering::Greater => {
-            return Err(DatasetError::Oversized {
-                path: path.to_path_buf(),
-                expected: wanted,
-                found,
-            });
-        }
-        std::cmp::Ordering::Equal => {}
-    }
+    check_length(&header, path, len, width, found)?;
     // The file is as long as the header says, so `len` elements do exist.
     let mut labels = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     let mut element = [0u8; 8];
@@ -69,18 +53,8 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
 /// # Errors
 /// A folder that does not exist or cannot be written.
 pub fn write_labels(path: impl AsRef<Path>, labels: &[u32]) -> Result<()> {
-    let path = path.as_ref();
-    let io = |source| DatasetError::io(path, source);
-    let file = crate::atomic::temporary(path)?;
-    let mut out = BufWriter::new(file);
-    out.write_all(&encode("<i8", &[labels.len() as u64])).map_err(io)?;
-    for &label in labels {
-        out.write_all(&i64::from(label).to_le_bytes()).map_err(io)?;
-    }
-    let file = out
-        .into_inner()
-        .map_err(|error| DatasetError::io(path, error.into_error()))?;
-    crate::atomic::persist(file, path)
+    let bytes = npy::encode(&[labels.len()], labels.iter().map(|&label| i64::from(label)));
+    Ok(atomic::write(path, &bytes)?)
 }
 
 /// Bytes, signedness and byte order of an integer dtype.
@@ -127,7 +101,7 @@ mod tests {
     fn with(dtype: &str, shape: &[u64], data: &[u8]) -> Result<Vec<u32>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels.npy");
-        std::fs::write(&path, [encode(dtype, shape), data.to_vec()].concat()).unwrap();
+        std::fs::write(&path, [npy::encode_header(dtype, shape), data.to_vec()].concat()).unwrap();
         read_labels(&path)
     }
 

@@ -5,7 +5,6 @@
 //! [`write_columns`] writes them as a structured array.
 
 mod columns;
-pub mod header;
 mod images;
 mod labels;
 mod numbers;
@@ -13,14 +12,16 @@ mod stream;
 mod write;
 
 pub use columns::{Column, write_columns};
-pub use header::Header;
 pub use images::{NpyImages, NpySource};
 pub use labels::{read_labels, write_labels};
 pub use numbers::read_numbers;
 pub use stream::NpyStream;
 pub use write::{NpyWriter, write_images};
 
+use std::io::Read;
 use std::path::Path;
+
+use riptide_files::npy::{Header, NpyError};
 
 use crate::error::{DatasetError, Result};
 use crate::image_set::{CHANNELS, image_bytes};
@@ -32,6 +33,35 @@ struct ImageShape {
     height: usize,
     width: usize,
     image_bytes: usize,
+}
+
+/// Reads a header and leaves the reader at the first byte of the data; `path` is for errors.
+fn read_header(reader: &mut impl Read, path: &Path) -> Result<Header> {
+    Header::read(reader).map_err(|error| match error {
+        NpyError::Io(source) => DatasetError::io(path, source),
+        other => DatasetError::malformed(path, other.to_string()),
+    })
+}
+
+/// Checks that `found` bytes are exactly the header and `len` elements of `width` bytes each.
+fn check_length(header: &Header, path: &Path, len: u64, width: usize, found: u64) -> Result<()> {
+    let exact = u128::from(header.data_offset) + u128::from(len) * width as u128;
+    // A length beyond 64 bits cannot be a file's: report the most that can be said.
+    let expected = u64::try_from(exact).unwrap_or(u64::MAX);
+    let path = || path.to_path_buf();
+    match u128::from(found).cmp(&exact) {
+        std::cmp::Ordering::Less => Err(DatasetError::Truncated {
+            path: path(),
+            expected,
+            found,
+        }),
+        std::cmp::Ordering::Greater => Err(DatasetError::Oversized {
+            path: path(),
+            expected,
+            found,
+        }),
+        std::cmp::Ordering::Equal => Ok(()),
+    }
 }
 
 /// Checks that a header is of images: `uint8`, four dimensions, three channels last, C order, a size that can be held.

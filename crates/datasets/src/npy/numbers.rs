@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::Header;
 use super::labels::{decode, integer};
+use super::{check_length, read_header};
 use crate::error::{DatasetError, Result};
 
 /// How one number is stored.
@@ -49,7 +49,7 @@ pub fn read_numbers(path: impl AsRef<Path>, field: Option<&str>) -> Result<Vec<f
     }
     let found = metadata.len();
     let mut reader = BufReader::new(file);
-    let header = Header::read(&mut reader, path)?;
+    let header = read_header(&mut reader, path)?;
     let (record, field) = place(&header.dtype, field).map_err(|expected| DatasetError::WrongDtype {
         path: path.to_path_buf(),
         expected,
@@ -62,17 +62,7 @@ pub fn read_numbers(path: impl AsRef<Path>, field: Option<&str>) -> Result<Vec<f
             found: header.shape,
         });
     };
-    let expected = u128::from(header.data_offset) + u128::from(len) * record as u128;
-    let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
-    let path_buf = || path.to_path_buf();
-    if u128::from(found) < expected {
-        let (path, expected) = (path_buf(), wanted);
-        return Err(DatasetError::Truncated { path, expected, found });
-    }
-    if u128::from(found) > expected {
-        let (path, expected) = (path_buf(), wanted);
-        return Err(DatasetError::Oversized { path, expected, found });
-    }
+    check_length(&header, path, len, record, found)?;
     // The file is as long as the header says, so `len` records do exist.
     let mut numbers = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     let mut bytes = vec![0u8; record];
@@ -144,13 +134,14 @@ fn place(dtype: &str, wanted: Option<&str>) -> std::result::Result<(usize, Field
 
 #[cfg(test)]
 mod tests {
-    use super::super::header::encode;
+    use riptide_files::npy::encode_header;
+
     use super::*;
 
     fn with(dtype: &str, shape: &[u64], data: &[u8], field: Option<&str>) -> Result<Vec<f64>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.npy");
-        std::fs::write(&path, [encode(dtype, shape), data.to_vec()].concat()).unwrap();
+        std::fs::write(&path, [encode_header(dtype, shape), data.to_vec()].concat()).unwrap();
         read_numbers(&path, field)
     }
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Header, ImageShape, image_shape};
+use super::{ImageShape, image_shape, read_header};
 use crate::error::{DatasetError, Result};
 use crate::image_set::ImageSet;
 use crate::source::ImageSource;
@@ -26,7 +26,7 @@ impl<R: Read> NpyStream<R> {
     /// A stream that is not `.npy`, another dtype or shape, Fortran order.
     pub fn new(mut reader: R, name: impl AsRef<Path>) -> Result<Self> {
         let name = name.as_ref().to_path_buf();
-        let header = Header::read(&mut reader, &name)?;
+        let header = read_header(&mut reader, &name)?;
         let shape = image_shape(&header, &name)?;
         Ok(Self {
             reader,

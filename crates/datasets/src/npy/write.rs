@@ -1,11 +1,11 @@
 //! Writing images as `.npy`.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use riptide_files::atomic::NewFile;
+use riptide_files::npy::encode_header;
 
-use super::header::encode;
 use crate::error::{DatasetError, Result};
 use crate::image_set::{CHANNELS, ImageSet, image_bytes};
 
@@ -14,7 +14,7 @@ use crate::image_set::{CHANNELS, ImageSet, image_bytes};
 #[derive(Debug)]
 pub struct NpyWriter {
     path: PathBuf,
-    out: BufWriter<NamedTempFile>,
+    out: NewFile,
     height: usize,
     width: usize,
     expected: u64,
@@ -29,8 +29,8 @@ impl NpyWriter {
     pub fn create(path: impl AsRef<Path>, len: u64, height: usize, width: usize) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         image_bytes(height, width)?;
-        let mut out = BufWriter::with_capacity(1 << 16, crate::atomic::temporary(&path)?);
-        let header = encode("|u1", &[len, height as u64, width as u64, CHANNELS as u64]);
+        let mut out = NewFile::create(&path)?;
+        let header = encode_header("|u1", &[len, height as u64, width as u64, CHANNELS as u64]);
         out.write_all(&header)
             .map_err(|source| DatasetError::io(&path, source))?;
         Ok(Self {
@@ -74,12 +74,7 @@ impl NpyWriter {
         if self.written != self.expected {
             return Err(self.wrong_count(self.written));
         }
-        let path = self.path;
-        let file = self
-            .out
-            .into_inner()
-            .map_err(|error| DatasetError::io(&path, error.into_error()))?;
-        crate::atomic::persist(file, &path)
+        Ok(self.out.commit()?)
     }
 
     fn wrong_count(&self, written: u64) -> DatasetError {

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use riptide_datasets::fetch::{Artifact, Fetched, Fetcher, FetcherBuilder, Outcome, Patience};
-use sha2::{Digest, Sha256};
+use riptide_datasets::fetch::{Artifact, Fetched, Fetcher, Outcome, Patience};
+use riptide_files::digest;
 
 use crate::server::Server;
 
@@ -17,7 +17,7 @@ pub(crate) fn body() -> Vec<u8> {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest::of_bytes(bytes)
 }
 
 pub(crate) fn quick() -> Patience {
@@ -32,8 +32,8 @@ pub(crate) fn quick() -> Patience {
     }
 }
 
-pub(crate) fn fetcher(cache: &Path) -> FetcherBuilder {
-    Fetcher::builder(cache).patience(quick())
+pub(crate) fn fetcher(cache: &Path) -> Fetcher {
+    Fetcher::new(cache).patience(quick())
 }
 
 pub(crate) fn known(server: &Server, body: &[u8]) -> Artifact {
