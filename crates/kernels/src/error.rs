@@ -1,6 +1,6 @@
 //! What can go wrong when kernels are chosen, packed and run.
 
-use crate::Tier;
+use crate::tier::Tier;
 
 /// An error of the kernels: a tier that cannot run, or a buffer whose size disagrees with a shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

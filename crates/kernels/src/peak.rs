@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::lanes::{Kernel, Lanes};
-use crate::tier::Simd;
+use crate::simd::Simd;
 
 /// Multiply-adds of each accumulator in a measured loop.
 const ROUNDS: usize = 20_000;

@@ -3,8 +3,8 @@
 use super::{Activation, ConvParams, Epilogue};
 use crate::blocked::{Blocked, Shape};
 use crate::error::{Result, check_len};
-use crate::lanes::{Block, Kernel, LANES, Lanes, as_floats};
-use crate::tier::Simd;
+use crate::lanes::{Block, Kernel, LANES, Lanes, as_floats, pack_bias};
+use crate::simd::Simd;
 
 /// A convolution computed directly, with its weights packed.
 ///
@@ -122,15 +122,6 @@ impl DirectConv {
         }
         Ok(())
     }
-}
-
-/// The bias in blocks, zeros when there is none.
-pub(crate) fn pack_bias(bias: Option<&[f32]>, blocks: usize) -> Vec<Block> {
-    let mut packed = vec![Block::ZERO; blocks];
-    for (o, b) in bias.unwrap_or_default().iter().enumerate() {
-        packed[o / LANES].0[o % LANES] = *b;
-    }
-    packed
 }
 
 /// One image, its lengths and shapes checked.

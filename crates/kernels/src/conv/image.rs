@@ -1,12 +1,11 @@
 //! Convolution of images with few channels, which are kept interleaved: the first layer of a network, or its first two when nothing is between them.
 
-use super::composed::{compose, inside, variants};
-use super::direct::pack_bias;
+use super::taps::{inside, variants};
 use super::{Activation, ConvParams, Epilogue};
 use crate::blocked::Shape;
 use crate::error::{KernelError, Result, check_len};
-use crate::lanes::{Block, Kernel, LANES, Lanes};
-use crate::tier::Simd;
+use crate::lanes::{Block, Kernel, LANES, Lanes, pack_bias};
+use crate::simd::Simd;
 
 /// The shape of an image of few channels: (H + 2 halo, W + 2 halo, C) floats, row-major, zeros in the halo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,7 +41,8 @@ impl ImageShape {
         (y + self.halo) * self.row() + (x + self.halo) * self.channels
     }
 
-    const fn blocked(&self) -> Shape {
+    /// The same sizes as a blocked shape.
+    pub(super) const fn blocked(&self) -> Shape {
         Shape {
             channels: self.channels,
             height: self.height,
@@ -138,25 +138,13 @@ impl ImageConv {
         Self::checked(input, output, params, list)
     }
 
-    /// Two convolutions without an activation between them as one, whose kernel is their product: (weights, bias) of each as for [`ImageConv::new`].
-    /// Near the border, where the second layer's padding cuts the product, pixels have kernels of their own, so the result is that of the two layers.
-    ///
-    /// # Errors
-    /// As [`ImageConv::new`], and when the second layer takes other channels than the first gives.
-    pub fn composed(
+    /// With kernels for the variants, packed; an error if the halo is smaller than the padding.
+    pub(super) fn checked(
         input: ImageShape,
-        first: (ConvParams, &[f32], Option<&[f32]>),
-        second: (ConvParams, &[f32], Option<&[f32]>),
+        output: Shape,
+        params: ConvParams,
+        variants: Vec<Variant>,
     ) -> Result<Self> {
-        first.0.check(first.1, first.2)?;
-        second.0.check(second.1, second.2)?;
-        let middle = first.0.output(input.blocked(), 1)?;
-        let output = second.0.output(middle, 1)?;
-        let (params, list) = compose(input, middle, output, first, second);
-        Self::checked(input, output, params, list)
-    }
-
-    fn checked(input: ImageShape, output: Shape, params: ConvParams, variants: Vec<Variant>) -> Result<Self> {
         if input.halo < params.padding.halo() {
             return Err(KernelError::Shape {
                 what: "the halo of a convolution's input",

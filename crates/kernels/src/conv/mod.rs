@@ -1,13 +1,16 @@
 //! Convolutions over the blocked layout, with bias, residual sum and ReLU fused into the store.
 
-pub(crate) mod composed;
+mod composed;
 mod direct;
 mod image;
+mod taps;
+mod trainable;
 mod winograd;
 
+pub use composed::{ComposedConv, ComposedWeights};
 pub use direct::DirectConv;
-pub(crate) use direct::pack_bias;
 pub use image::{ImageConv, ImageShape};
+pub use trainable::{Layout, PackedWeights, TrainableConv};
 pub use winograd::{Scratch, WinogradConv};
 
 use crate::blocked::Shape;

@@ -4,7 +4,7 @@ use super::{Block, LANES, Lanes};
 
 /// Lanes as an array; the compiler uses whatever instructions the target has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Generic;
+pub(crate) struct Generic;
 
 /// Applies a function of the lane's number to build 16 lanes.
 macro_rules! lanes {

@@ -1,7 +1,4 @@
-//! Sixteen floats at a time, in the registers of each tier.
-//!
-//! A kernel is written once as a [`Kernel`] over any [`Lanes`]; [`crate::Simd::run`] compiles it for the tier's instructions. Everything that a
-//! kernel calls on its way must be `#[inline(always)]` and free of closures, so that the intrinsics end up in one function that has the target feature.
+//! Sixteen floats at a time: [`Block`], the unit of memory of all kernels.
 
 mod generic;
 #[cfg(target_arch = "aarch64")]
@@ -9,11 +6,11 @@ mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub use generic::Generic;
+pub(crate) use generic::Generic;
 #[cfg(target_arch = "aarch64")]
-pub use neon::Neon;
+pub(crate) use neon::Neon;
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{Avx2, Avx512};
+pub(crate) use x86_64::{Avx2, Avx512};
 
 /// Floats in a [`Block`]: channels are handled in blocks of this many.
 pub const LANES: usize = 16;
@@ -40,10 +37,28 @@ pub fn as_floats_mut(blocks: &mut [Block]) -> &mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), blocks.len() * LANES) }
 }
 
+/// One value a channel, in blocks; zeros if there are none.
+pub(crate) fn pack_bias(bias: Option<&[f32]>, blocks: usize) -> Vec<Block> {
+    let mut packed = vec![Block::ZERO; blocks];
+    for (o, b) in bias.unwrap_or_default().iter().enumerate() {
+        packed[o / LANES].0[o % LANES] = *b;
+    }
+    packed
+}
+
+/// Adds `values` to `sums`, block by block.
+pub(crate) fn add(sums: &mut [Block], values: &[Block]) {
+    for (sums, values) in sums.iter_mut().zip(values) {
+        for (sum, value) in sums.0.iter_mut().zip(values.0) {
+            *sum += value;
+        }
+    }
+}
+
 const _: () = assert!(size_of::<Block>() == LANES * size_of::<f32>());
 
 /// Sixteen f32 lanes of a tier. A value of the implementing type exists only where its instructions can run.
-pub trait Lanes: Copy + Send + Sync + 'static {
+pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// Sixteen floats in registers.
     type V: Copy;
 
@@ -112,7 +127,7 @@ pub trait Lanes: Copy + Send + Sync + 'static {
 }
 
 /// Work that runs with the lanes of any tier.
-pub trait Kernel {
+pub(crate) trait Kernel {
     /// What the work gives.
     type Output;
 

@@ -3,21 +3,20 @@
 use std::arch::aarch64::*;
 
 use super::{Block, Kernel, Lanes};
-use crate::Tier;
 
 /// Proof that this processor has NEON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Neon(());
+pub(crate) struct Neon(());
 
 impl Neon {
     /// The lanes, when the processor has the instructions.
-    pub fn new() -> Option<Self> {
-        Tier::Neon.is_available().then_some(Self(()))
+    pub(crate) fn new() -> Option<Self> {
+        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
     /// Runs a kernel compiled for NEON.
     #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "neon")]
         fn inner<K: Kernel>(lanes: Neon, kernel: K) -> K::Output {
             kernel.run(lanes)

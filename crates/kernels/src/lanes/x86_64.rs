@@ -3,25 +3,24 @@
 use std::arch::x86_64::*;
 
 use super::{Block, Kernel, Lanes};
-use crate::Tier;
 
 /// Proof that this processor has AVX-512F.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx512(());
+pub(crate) struct Avx512(());
 
 /// Proof that this processor has AVX2 and FMA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx512 {
     /// The lanes, when the processor has the instructions.
-    pub fn new() -> Option<Self> {
-        Tier::Avx512.is_available().then_some(Self(()))
+    pub(crate) fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
 
     /// Runs a kernel compiled for AVX-512.
     #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx512f,avx2,fma")]
         fn inner<K: Kernel>(lanes: Avx512, kernel: K) -> K::Output {
             kernel.run(lanes)
@@ -33,13 +32,13 @@ impl Avx512 {
 
 impl Avx2 {
     /// The lanes, when the processor has the instructions.
-    pub fn new() -> Option<Self> {
-        Tier::Avx2.is_available().then_some(Self(()))
+    pub(crate) fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
 
     /// Runs a kernel compiled for AVX2 and FMA.
     #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma")]
         fn inner<K: Kernel>(lanes: Avx2, kernel: K) -> K::Output {
             kernel.run(lanes)

@@ -1,20 +1,15 @@
-//! Training: convolutions with their gradients and batch normalisation.
+//! Training: layers that go forward and backward, and batch normalisation with its gradient.
 //!
-//! Every function works on a group of images on one thread and gives the same bits for the same group. Who trains on several threads splits the
-//! batch into groups that do not depend on the number of threads and sums their gradients in order.
+//! Every function works on a group of images on one thread and gives the same bits for the same group. To train on several threads, split the batch
+//! into groups that do not depend on the number of threads, and sum their gradients in order.
+//!
+//! The code is with the layers: `conv/trainable`, `conv/composed`, `conv/winograd`, `dense` and `norm`.
 
-mod composed;
-mod conv;
-mod dense;
-mod norm;
-mod product;
 #[cfg(test)]
 mod tests;
-mod winograd;
 
-pub use composed::{ComposedConv, ComposedWeights};
-pub use conv::{Layout, PackedWeights, Scratch, TrainableConv};
-pub use dense::{PackedDense, TrainableDense};
-pub use norm::{
+pub use crate::conv::{ComposedConv, ComposedWeights, Layout, PackedWeights, Scratch, TrainableConv};
+pub use crate::dense::{PackedDense, TrainableDense};
+pub use crate::norm::{
     Affine, Gate, Moments, NormGradient, Planes, Shortcut, add_moments, normalise, normalise_backward, relu_backward,
 };

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::HALF;
 use super::transform::{TILE, Transform};
-use super::{HALF, Scratch};
 use crate::blocked::Shape;
 use crate::conv::{ConvParams, Epilogue};
 use crate::lanes::{Block, Kernel, LANES, Lanes, as_floats};
@@ -14,7 +14,6 @@ use crate::lanes::{Block, Kernel, LANES, Lanes, as_floats};
 pub(super) struct Grid {
     pub(super) tiles_x: usize,
     pub(super) tiles_y: usize,
-    pub(super) images: usize,
     /// Rows of tiles in a chunk.
     pub(super) chunk_rows: usize,
     /// Tiles for which a plane has room.
@@ -25,50 +24,28 @@ pub(super) struct Grid {
     pub(super) m_plane: usize,
 }
 
-/// Images whose lengths and shapes are checked and whose scratch is large enough for the grid.
-pub(super) struct Run<'a, const P: usize, F> {
-    params: &'a ConvParams,
-    weights: &'a [Block],
-    bias: &'a [Block],
-    grid: Grid,
-    in_shape: Shape,
-    input: &'a [Block],
-    epilogue: Epilogue,
-    out_shape: Shape,
-    output: &'a mut [Block],
-    scratch: &'a mut Scratch,
-    transform: PhantomData<F>,
+/// Images of a call, their lengths and shapes checked.
+pub(super) struct Images<'a> {
+    pub(super) count: usize,
+    pub(super) in_shape: Shape,
+    pub(super) input: &'a [Block],
+    pub(super) epilogue: Epilogue,
+    pub(super) out_shape: Shape,
+    pub(super) output: &'a mut [Block],
 }
 
-impl<'a, const P: usize, F: Transform<P>> Run<'a, P, F> {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn new(
-        params: &'a ConvParams,
-        weights: &'a [Block],
-        bias: &'a [Block],
-        grid: Grid,
-        in_shape: Shape,
-        input: &'a [Block],
-        epilogue: Epilogue,
-        out_shape: Shape,
-        output: &'a mut [Block],
-        scratch: &'a mut Scratch,
-    ) -> Self {
-        let transform = PhantomData;
-        Self {
-            params,
-            weights,
-            bias,
-            grid,
-            in_shape,
-            input,
-            epilogue,
-            out_shape,
-            output,
-            scratch,
-            transform,
-        }
-    }
+/// A layer and its images, with buffers large enough for the grid.
+pub(super) struct Run<'a, const P: usize, F> {
+    pub(super) params: &'a ConvParams,
+    pub(super) weights: &'a [Block],
+    pub(super) bias: &'a [Block],
+    pub(super) grid: Grid,
+    pub(super) images: Images<'a>,
+    /// Half of the planes of the transformed input.
+    pub(super) v: &'a mut [Block],
+    /// All planes of the products.
+    pub(super) m: &'a mut [Block],
+    pub(super) transform: PhantomData<F>,
 }
 
 impl<const P: usize, F: Transform<P>> Kernel for Run<'_, P, F> {
@@ -77,7 +54,7 @@ impl<const P: usize, F: Transform<P>> Kernel for Run<'_, P, F> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let grid = self.grid;
-        let rows = grid.images * grid.tiles_y;
+        let rows = self.images.count * grid.tiles_y;
         let mut start = 0;
         while start < rows {
             let end = rows.min(start + grid.chunk_rows);
@@ -90,7 +67,7 @@ impl<const P: usize, F: Transform<P>> Kernel for Run<'_, P, F> {
                     self.half::<L, HALF, 2>(l, start..end);
                 }
             }
-            for block in 0..self.out_shape.blocks() {
+            for block in 0..self.images.out_shape.blocks() {
                 for row in start..end {
                     // SAFETY: as above.
                     unsafe { self.transform_output(l, block, row, (row - start) * grid.tiles_x) };
@@ -110,7 +87,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     unsafe fn half<L: Lanes, const FROM: usize, const COUNT: usize>(&mut self, l: L, rows: Range<usize>) {
         let phases = self.params.stride * self.params.stride;
         let (start, tiles_x) = (rows.start, self.grid.tiles_x);
-        for block in 0..self.in_shape.blocks() {
+        for block in 0..self.images.in_shape.blocks() {
             for phase in 0..phases {
                 for row in rows.clone() {
                     // SAFETY: the row is one of the images'; block and phase are inside of the shape.
@@ -135,7 +112,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         row: usize,
         tile: usize,
     ) {
-        let (grid, shape, stride) = (self.grid, self.in_shape, self.params.stride);
+        let (grid, shape, stride) = (self.grid, self.images.in_shape, self.params.stride);
         let (image, ty) = (row / grid.tiles_y, row % grid.tiles_y);
         // First row and column of the input that the tiles take, counted from the corner of the halo.
         let top = ty * TILE * stride + phase / stride + shape.halo - self.params.padding.top;
@@ -169,7 +146,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         to: usize,
     ) {
         let stride = self.params.stride;
-        let step = stride * self.in_shape.row();
+        let step = stride * self.images.in_shape.row();
         // Neighbouring tiles share P - TILE columns.
         let mut half = [[l.zero(); P]; COUNT];
         for tx in 0..self.grid.tiles_x {
@@ -181,7 +158,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                 for (i, d) in d.iter_mut().enumerate() {
                     if WHOLE || (i < rows && tx * TILE + j < columns) {
                         // SAFETY: this row and column are inside of the plane.
-                        *d = unsafe { l.at(self.input, corner + i * step + (tx * TILE + j) * stride) };
+                        *d = unsafe { l.at(self.images.input, corner + i * step + (tx * TILE + j) * stride) };
                     }
                 }
                 let column = F::input(l, d);
@@ -193,7 +170,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                 let at = i * P * self.grid.v_plane + to + tx;
                 for (j, v) in F::input(l, *half).into_iter().enumerate() {
                     // SAFETY: plane and tile are inside of V.
-                    unsafe { l.put(v, &mut self.scratch.v, at + j * self.grid.v_plane) };
+                    unsafe { l.put(v, self.v, at + j * self.grid.v_plane) };
                 }
                 for j in 0..P - TILE {
                     half[j] = half[j + TILE];
@@ -208,7 +185,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     /// The planes have room for the tiles, rounded up to a multiple of every group below.
     #[inline(always)]
     unsafe fn multiply<L: Lanes>(&mut self, l: L, tiles: usize, first: usize, planes: usize) {
-        let blocks = self.out_shape.blocks();
+        let blocks = self.images.out_shape.blocks();
         for plane in first..first + planes {
             let mut ob = 0;
             if L::REGISTERS >= 32 {
@@ -252,7 +229,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     ) {
         let (grid, channels) = (self.grid, self.params.in_channels);
         let phases = self.params.stride * self.params.stride;
-        let blocks = self.out_shape.blocks();
+        let blocks = self.images.out_shape.blocks();
         let size = channels * phases * blocks;
         let u = &self.weights[plane * size..(plane + 1) * size];
         let mut tile = 0;
@@ -266,7 +243,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                     }
                 }
             }
-            let v = as_floats(&self.scratch.v[v_plane * grid.v_plane + tile..]);
+            let v = as_floats(&self.v[v_plane * grid.v_plane + tile..]);
             let (mut row, mut weight) = (0, ob);
             for block in 0..channels.div_ceil(LANES) {
                 let lanes = (channels - block * LANES).min(LANES);
@@ -293,7 +270,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                 for (o, sum) in acc.iter().enumerate() {
                     let at = plane * grid.m_plane + (ob + o) * grid.tiles + tile + t;
                     // SAFETY: plane, block and tile are inside of M.
-                    unsafe { l.put(*sum, &mut self.scratch.m, at) };
+                    unsafe { l.put(*sum, self.m, at) };
                 }
             }
             tile += T;
@@ -306,7 +283,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     /// `row` counts the rows of tiles of all images; block and tiles are inside of the planes and the output.
     #[inline(always)]
     unsafe fn transform_output<L: Lanes>(&mut self, l: L, block: usize, row: usize, tile: usize) {
-        let (grid, shape) = (self.grid, self.out_shape);
+        let (grid, shape) = (self.grid, self.images.out_shape);
         let (image, y) = (row / grid.tiles_y, row % grid.tiles_y * TILE);
         let height = (shape.height - y).min(TILE);
         let from = block * grid.tiles + tile;
@@ -341,7 +318,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
             let mut m = [l.zero(); P];
             for (i, m) in m.iter_mut().enumerate() {
                 // SAFETY: the tile is inside of this plane of M.
-                *m = unsafe { l.at(&self.scratch.m, (i * P + j) * self.grid.m_plane + from) };
+                *m = unsafe { l.at(self.m, (i * P + j) * self.grid.m_plane + from) };
             }
             for (half, value) in half.iter_mut().zip(F::output(l, m)) {
                 half[j] = value;
@@ -353,9 +330,9 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
             }
             for (j, value) in F::output(l, half).into_iter().enumerate() {
                 if WHOLE || j < width {
-                    let at = corner + i * self.out_shape.row() + j;
+                    let at = corner + i * self.images.out_shape.row() + j;
                     // SAFETY: the pixel is inside of the output.
-                    unsafe { self.epilogue.store(l, value, self.output, at) };
+                    unsafe { self.images.epilogue.store(l, value, self.images.output, at) };
                 }
             }
         }

@@ -1,38 +1,58 @@
 //! Winograd convolution: 3x3 with stride 1 as F(4x4, 3x3), and 4x4 with stride 2 as F(4x4, 2x2) over the input's four phases.
+//!
+//! `transform` has the matrices for inference and training; `engine` is the forward pass of inference; `trainable`, over `tiles`, is the forward
+//! pass and the gradients of training.
 
 mod engine;
+mod tiles;
+mod trainable;
 mod transform;
 
-use engine::{Grid, Run};
+pub(crate) use trainable::{Convolve, WeightGradient, finish_gradient, transform_weights};
+
+use std::marker::PhantomData;
+
+use engine::{Grid, Images, Run};
 use transform::{TILE, ThreeTaps, Transform, TwoTaps, transform_kernel};
 
-use super::direct::pack_bias;
 use super::{ConvParams, Epilogue};
 use crate::blocked::{Blocked, Shape};
 use crate::error::{KernelError, Result};
-use crate::lanes::{Block, LANES};
-use crate::tier::Simd;
+use crate::lanes::{Block, LANES, pack_bias};
+use crate::simd::Simd;
 
-/// Blocks between planes beyond their content: planes at a power of two from each other would fall in the same sets of the cache.
+/// Rows (and columns) of a transformed tile of F(4x4, 3x3).
+const POINTS: usize = 6;
+/// Planes of transformed tiles of F(4x4, 3x3): one for each value of a tile.
+pub(crate) const PLANES: usize = POINTS * POINTS;
+/// Blocks between planes beyond their content: planes at a power of two from each other fall in the same sets of the first-level cache, which costs up
+/// to half as much time again.
 const PLANE_PAD: usize = 3;
-/// Tiles that are transformed and multiplied together; a multiple of every group of tiles in registers.
+/// Tiles that are transformed and multiplied together in inference; a multiple of every group of tiles in registers. 8 and 32 were slower: with fewer the
+/// weights are read more often, with more the planes leave the first-level cache.
 const CHUNK: usize = 16;
-/// Rows of the planes that are transformed and multiplied before the others, so that what is between both steps stays in the first-level cache.
+/// Rows of the planes that are transformed and multiplied before the others, so that what is between both steps stays in the first-level cache. All
+/// rows at once and a third of them at a time were slower.
 const HALF: usize = 3;
 
 /// Memory that convolutions work in. Made empty, grows to what the largest layer needs; keep one for each thread.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    /// Half of the transformed input.
+    /// Transformed input: half of its planes in inference, all of them in training.
     v: Vec<Block>,
-    /// Products, still transformed.
+    /// Products, or the gradient of the output, still transformed.
     m: Vec<Block>,
 }
 
-/// Grows a buffer; what it held does not matter.
-fn reserve(buffer: &mut Vec<Block>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, Block::ZERO);
+impl Scratch {
+    /// Both buffers, at least so long; what they hold does not matter.
+    fn planes(&mut self, v: usize, m: usize) -> (&mut [Block], &mut [Block]) {
+        for (buffer, len) in [(&mut self.v, v), (&mut self.m, m)] {
+            if buffer.len() < len {
+                buffer.resize(len, Block::ZERO);
+            }
+        }
+        (&mut self.v, &mut self.m)
     }
 }
 
@@ -140,33 +160,49 @@ impl WinogradConv {
         output: &mut [Block],
         scratch: &mut Scratch,
     ) -> Result<()> {
-        let images = self.params.check_run(in_shape, input, out_shape, output)?;
-        let (points, phases) = if self.params.stride == 1 { (6, 1) } else { (5, 4) };
+        let count = self.params.check_run(in_shape, input, out_shape, output)?;
+        let images = Images {
+            count,
+            in_shape,
+            input,
+            epilogue,
+            out_shape,
+            output,
+        };
+        if self.params.stride == 1 {
+            self.run::<6, ThreeTaps>(simd, images, scratch);
+        } else {
+            self.run::<5, TwoTaps>(simd, images, scratch);
+        }
+        Ok(())
+    }
+
+    /// Convolves images whose lengths and shapes are checked. Chunks are whole rows of tiles, so that neighbouring tiles share transformed columns.
+    fn run<const P: usize, F: Transform<P>>(&self, simd: Simd, images: Images<'_>, scratch: &mut Scratch) {
+        let (in_shape, out_shape) = (images.in_shape, images.out_shape);
+        let phases = self.params.stride * self.params.stride;
         let tiles_x = out_shape.width.div_ceil(TILE);
         let chunk_rows = (CHUNK / tiles_x).max(1);
         let tiles = (chunk_rows * tiles_x).next_multiple_of(CHUNK);
         let grid = Grid {
             tiles_x,
             tiles_y: out_shape.height.div_ceil(TILE),
-            images,
             chunk_rows,
             tiles,
             v_plane: in_shape.blocks() * phases * tiles + PLANE_PAD,
             m_plane: out_shape.blocks() * tiles + PLANE_PAD,
         };
-        reserve(&mut scratch.v, HALF * points * grid.v_plane);
-        reserve(&mut scratch.m, points * points * grid.m_plane);
-        let Self { params, weights, bias } = self;
-        if points == 6 {
-            simd.run(Run::<6, ThreeTaps>::new(
-                params, weights, bias, grid, in_shape, input, epilogue, out_shape, output, scratch,
-            ));
-        } else {
-            simd.run(Run::<5, TwoTaps>::new(
-                params, weights, bias, grid, in_shape, input, epilogue, out_shape, output, scratch,
-            ));
-        }
-        Ok(())
+        let (v, m) = scratch.planes(HALF * P * grid.v_plane, P * P * grid.m_plane);
+        simd.run(Run::<P, F> {
+            params: &self.params,
+            weights: &self.weights,
+            bias: &self.bias,
+            grid,
+            images,
+            v,
+            m,
+            transform: PhantomData,
+        });
     }
 }
 

@@ -3,13 +3,13 @@
 mod backward;
 mod pack;
 
-use super::product::{Extent, Grid, Product, floats};
-use super::winograd::{self, Tiles};
+use super::winograd::{self, Scratch};
+use super::{ConvParams, Padding};
 use crate::blocked::Shape;
-use crate::conv::ConvParams;
 use crate::error::{KernelError, Result, check_len};
 use crate::lanes::{Block, LANES};
-use crate::tier::Simd;
+use crate::product::{Extent, Grid, Places, Product, Windows, floats};
+use crate::simd::Simd;
 
 /// How the input images of a convolution are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,6 @@ pub enum Layout {
     Blocked,
     /// Channels of a pixel beside each other, (H + 2 halo, W + 2 halo, C): for images of few channels. No gradient flows into them.
     Interleaved,
-}
-
-/// Memory that a convolution works in; reuse it from call to call, one for each thread.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    tiles: Tiles,
 }
 
 /// Weights as the kernels read them. Made by [`TrainableConv::pack`].
@@ -81,7 +75,7 @@ impl TrainableConv {
         let winograd = layout == Layout::Blocked
             && params.kernel == [3, 3]
             && stride == 1
-            && params.padding == crate::conv::Padding::all(1)
+            && params.padding == Padding::all(1)
             && input.height.is_multiple_of(4)
             && input.width.is_multiple_of(4);
         // Offsets of the taps from the pixel of the halo's corner that belongs to output (0, 0).
@@ -188,28 +182,29 @@ impl TrainableConv {
         taps * self.output.blocks()
     }
 
-    /// The grid of the windows' first pixels, in floats.
-    fn input_grid(&self) -> Grid {
+    /// The windows of all output pixels.
+    fn windows<'a>(&'a self, x: &'a [f32], images: usize) -> Windows<'a> {
         let Self { params, input, .. } = self;
-        let pixel = if self.layout == Layout::Blocked {
-            LANES
-        } else {
-            input.channels
+        let pixel = match self.layout {
+            Layout::Blocked => LANES,
+            Layout::Interleaved => input.channels,
         };
         let corner = (input.halo - params.padding.top) * input.row() + input.halo - params.padding.left;
-        Grid {
-            base: corner * pixel,
-            image: self.input_floats(),
-            row: params.stride * input.row() * pixel,
-            column: params.stride * pixel,
-        }
-    }
-
-    fn output_extent(&self, images: usize) -> Extent {
-        Extent {
-            images,
-            rows: self.output.height,
-            columns: self.output.width,
+        Windows {
+            extent: Extent {
+                images,
+                rows: self.output.height,
+                columns: self.output.width,
+            },
+            x,
+            grid: Grid {
+                base: corner * pixel,
+                image: self.input_floats(),
+                row: params.stride * input.row() * pixel,
+                column: params.stride * pixel,
+            },
+            runs: &self.runs,
+            run_len: self.run_len,
         }
     }
 
@@ -258,20 +253,14 @@ impl TrainableConv {
                 y_shape,
                 images,
                 accumulate: false,
-                scratch: &mut scratch.tiles,
+                scratch,
             });
         } else {
             simd.run(Product {
-                extent: self.output_extent(images),
-                x,
-                x_grid: self.input_grid(),
-                runs: &self.runs,
-                run_len: self.run_len,
+                windows: self.windows(x, images),
                 w: &weights.forward,
-                out_blocks: y_shape.blocks(),
                 out: y,
-                out_grid: grid(&y_shape, 1),
-                out_block: y_shape.plane(),
+                places: Places::of_shape(&y_shape, 1),
                 accumulate: false,
             });
         }
@@ -292,16 +281,6 @@ pub(super) fn check_sizes(params: &ConvParams, input: Shape) -> Result<()> {
 /// (position - tap) / stride, where it divides.
 fn step(position: usize, tap: usize, stride: usize) -> isize {
     (position as isize - tap as isize) / stride as isize
-}
-
-/// The grid of a shape's pixels, in blocks, in steps of `stride` pixels.
-fn grid(shape: &Shape, stride: usize) -> Grid {
-    Grid {
-        base: shape.index(0, 0, 0),
-        image: shape.len(),
-        row: stride * shape.row(),
-        column: stride,
-    }
 }
 
 /// Floats that are whole, aligned blocks.

@@ -4,7 +4,7 @@ use super::{Affine, Moments, Planes, row_of};
 use crate::blocked::Shape;
 use crate::error::{Result, check_eq, check_len};
 use crate::lanes::{Block, Kernel, LANES, Lanes};
-use crate::tier::Simd;
+use crate::simd::Simd;
 
 /// Where a ReLU was open.
 #[derive(Debug, Clone, Copy)]

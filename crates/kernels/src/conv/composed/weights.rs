@@ -2,25 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::super::product::{Extent, Grid, Product, floats};
-use super::{ComposedConv, Part, add};
+use super::trainable::{ComposedConv, ComposedWeights, Part};
 use crate::error::{Result, check_len};
-use crate::lanes::{Block, LANES, as_floats};
-use crate::tier::Simd;
+use crate::lanes::{Block, LANES, add, as_floats};
+use crate::product::{Places, Product, Windows, floats};
+use crate::simd::Simd;
 
 /// Rows of the first layer's gradient that one task sums.
 const ROWS: usize = 13;
-
-/// Both layers' weights and their product as the kernels read them. Made by [`ComposedConv::pack`].
-#[derive(Debug, Default, Clone)]
-pub struct ComposedWeights {
-    /// Kernel and bias of every part.
-    pub(super) product: Vec<Block>,
-    /// (middle channels, first layer's weights and bias).
-    first: Vec<f32>,
-    /// (taps, out channels, middle blocks).
-    second: Vec<Block>,
-}
 
 impl ComposedConv {
     /// Calls `f` with the row of a part's weights and the weight of the first layer, for every product of that weight with a tap of the second layer.
@@ -178,27 +167,11 @@ fn rows_by_matrix<'a>(
     out: &'a mut [Block],
     accumulate: bool,
 ) -> Product<'a> {
-    let line = |column| Grid {
-        base: 0,
-        image: 0,
-        row: 0,
-        column,
-    };
     Product {
-        extent: Extent {
-            images: 1,
-            rows: 1,
-            columns: out.len() / blocks.max(1),
-        },
-        x: rows,
-        x_grid: line(len),
-        runs: &[0],
-        run_len: len,
+        windows: Windows::vectors(rows, len, out.len() / blocks.max(1)),
         w,
-        out_blocks: blocks,
         out,
-        out_grid: line(blocks),
-        out_block: 1,
+        places: Places::vectors(blocks),
         accumulate,
     }
 }

@@ -1,88 +1,40 @@
-//! Two convolutions without an activation between them as one.
-//!
-//! With z = w1 * x + b1 and y = w2 * z + b2, the kernel of y over x is the product of both, with a stride that is the product of both strides. The second
-//! layer's padding puts zeros around z, not what the first layer would give there, so an output pixel whose window overlaps it has a kernel of its own:
-//! the product over the taps of w2 that are inside of z.
+//! The product of two layers with fixed weights.
 
 use std::ops::Range;
 
-use super::direct::pack_bias;
-use super::image::{ImageShape, Variant, pixels};
-use super::{ConvParams, Padding};
+use super::super::image::{ImageConv, ImageShape, Variant, pixels};
+use super::super::taps::variants;
+use super::super::{ConvParams, Padding};
+use super::Axis;
 use crate::blocked::Shape;
-use crate::lanes::{Block, LANES};
+use crate::error::Result;
+use crate::lanes::{Block, LANES, pack_bias};
 
 /// The sizes, weights and bias of a layer.
 type Layer<'a> = (ConvParams, &'a [f32], Option<&'a [f32]>);
 
-/// Groups the output positions 0..n, in one dimension, by what `f` says of them, in the order of their first.
-pub(crate) fn variants<T: PartialEq>(n: usize, f: impl Fn(usize) -> T) -> Vec<(T, Vec<usize>)> {
-    let mut groups: Vec<(T, Vec<usize>)> = Vec::new();
-    for at in 0..n {
-        let key = f(at);
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, members)) => members.push(at),
-            None => groups.push((key, vec![at])),
-        }
-    }
-    groups
-}
-
-/// The taps of output position `at` that are inside of an input of `size`, in one dimension.
-pub(super) fn inside(at: usize, stride: usize, before: usize, taps: usize, size: usize) -> Range<usize> {
-    let start = at * stride;
-    before.saturating_sub(start).min(taps)..(size + before).saturating_sub(start).min(taps)
-}
-
-/// One dimension of both layers.
-pub(crate) struct Axis {
-    /// Taps, stride and padding before, of the first layer.
-    first: (usize, usize, usize),
-    /// The same of the second.
-    second: (usize, usize, usize),
-    /// Size of the image.
-    input: usize,
-    /// Size between the layers.
-    middle: usize,
-}
-
-/// The taps of the second layer that are inside of its input, and the taps of the product that they and the image leave.
-pub(crate) type Taps = (Range<usize>, Range<usize>);
-
-impl Axis {
-    /// Rows and columns of two layers, for an image and what is between the layers, each (height, width).
-    pub(crate) fn both(first: &ConvParams, second: &ConvParams, input: [usize; 2], middle: [usize; 2]) -> [Self; 2] {
-        let before = |params: &ConvParams| [params.padding.top, params.padding.left];
-        [0, 1].map(|d| Self {
-            first: (first.kernel[d], first.stride, before(first)[d]),
-            second: (second.kernel[d], second.stride, before(second)[d]),
-            input: input[d],
-            middle: middle[d],
-        })
-    }
-
-    fn taps(&self) -> usize {
-        (self.second.0 - 1) * self.first.1 + self.first.0
-    }
-
-    /// Zeros before the image that the first window takes.
-    pub(crate) fn padding(&self) -> usize {
-        self.second.2 * self.first.1 + self.first.2
-    }
-
-    /// What the window of an output position leaves.
-    pub(crate) fn variant(&self, at: usize) -> Taps {
-        let (k2, s2, p2) = self.second;
-        let valid = inside(at, s2, p2, k2, self.middle);
-        let image = inside(at, s2 * self.first.1, self.padding(), self.taps(), self.input);
-        let reached = valid.start * self.first.1..(valid.end.max(1) - 1) * self.first.1 + self.first.0;
-        let start = image.start.max(reached.start);
-        (valid, start..image.end.min(reached.end).max(start))
+impl ImageConv {
+    /// Two convolutions without an activation between them as one, whose kernel is their product: (weights, bias) of each as for [`ImageConv::new`].
+    /// Near the border, where the second layer's padding cuts the product, pixels have kernels of their own, so the result is that of the two layers.
+    ///
+    /// # Errors
+    /// As [`ImageConv::new`], and when the second layer takes other channels than the first gives.
+    pub fn composed(
+        input: ImageShape,
+        first: (ConvParams, &[f32], Option<&[f32]>),
+        second: (ConvParams, &[f32], Option<&[f32]>),
+    ) -> Result<Self> {
+        first.0.check(first.1, first.2)?;
+        second.0.check(second.1, second.2)?;
+        let middle = first.0.output(input.blocked(), 1)?;
+        let output = second.0.output(middle, 1)?;
+        let (params, list) = compose(input, middle, output, first, second);
+        Self::checked(input, output, params, list)
     }
 }
 
 /// The sizes of the product and its kernels, for images of this shape. Sums are in f64.
-pub(super) fn compose(
+fn compose(
     input: ImageShape,
     middle: Shape,
     output: Shape,

@@ -1,12 +1,11 @@
 //! Weights and their gradients in the kernels' own order.
 
-use super::super::product::floats;
-use super::super::winograd;
+use super::super::{ConvParams, winograd};
 use super::{Layout, PackedWeights, TrainableConv};
-use crate::conv::ConvParams;
 use crate::error::{Result, check_len};
 use crate::lanes::{Block, LANES};
-use crate::tier::Simd;
+use crate::product::floats;
+use crate::simd::Simd;
 
 impl TrainableConv {
     /// Packs weights (out, in, kernel rows, kernel columns) for the forward and the backward pass.
@@ -19,29 +18,25 @@ impl TrainableConv {
         let (c, k) = (self.input.blocks(), self.output.blocks());
         if self.winograd {
             let mut plain = vec![Block::ZERO; 9 * floats(c) * k];
-            self.arrange_forward_winograd(weights, &mut plain);
-            packed.forward.resize(winograd::PLANES * floats(c) * k, Block::ZERO);
-            simd.run(winograd::TransformWeights {
-                g: &plain,
-                u: &mut packed.forward,
+            for_each_weight(&self.params, |at, [o, i, ky, kx]| {
+                plain[self.plain_row(i, ky, kx) * k + o / LANES].0[o % LANES] = weights[at];
             });
+            packed.forward.resize(self.gradient_blocks(), Block::ZERO);
+            winograd::transform_weights(simd, &plain, &mut packed.forward);
             plain.clear();
             plain.resize(9 * floats(k) * c, Block::ZERO);
-            for_each_weight(&self.params, weights, |o, i, ky, kx, w| {
+            for_each_weight(&self.params, |at, [o, i, ky, kx]| {
                 let tap = 8 - (ky * 3 + kx);
-                plain[(tap * floats(k) + o) * c + i / LANES].0[i % LANES] = w;
+                plain[(tap * floats(k) + o) * c + i / LANES].0[i % LANES] = weights[at];
             });
             packed.backward.resize(self.backward_blocks, Block::ZERO);
-            simd.run(winograd::TransformWeights {
-                g: &plain,
-                u: &mut packed.backward,
-            });
+            winograd::transform_weights(simd, &plain, &mut packed.backward);
             return Ok(());
         }
         packed.forward.clear();
         packed.forward.resize(self.gradient_blocks(), Block::ZERO);
-        for_each_weight(&self.params, weights, |o, i, ky, kx, w| {
-            packed.forward[self.weight_row(i, ky, kx) * k + o / LANES].0[o % LANES] = w;
+        for_each_weight(&self.params, |at, [o, i, ky, kx]| {
+            packed.forward[self.plain_row(i, ky, kx) * k + o / LANES].0[o % LANES] = weights[at];
         });
         packed.backward.clear();
         packed.backward.resize(self.backward_blocks, Block::ZERO);
@@ -62,18 +57,11 @@ impl TrainableConv {
         Ok(())
     }
 
-    /// (9, C, K blocks) of the weights.
-    fn arrange_forward_winograd(&self, weights: &[f32], plain: &mut [Block]) {
-        let (c, k) = (self.input.blocks(), self.output.blocks());
-        for_each_weight(&self.params, weights, |o, i, ky, kx, w| {
-            plain[((ky * 3 + kx) * floats(c) + i) * k + o / LANES].0[o % LANES] = w;
-        });
-    }
-
-    /// The row of the packed forward weights (and of their gradient) of an input channel and tap.
-    fn weight_row(&self, i: usize, ky: usize, kx: usize) -> usize {
+    /// The row of the forward weights in plain order (and of their gradient) of an input channel and tap.
+    fn plain_row(&self, i: usize, ky: usize, kx: usize) -> usize {
         let [rows, columns] = self.params.kernel;
         match self.layout {
+            Layout::Blocked if self.winograd => (ky * columns + kx) * floats(self.input.blocks()) + i,
             Layout::Blocked => (((i / LANES) * rows + ky) * columns + kx) * LANES + i % LANES,
             Layout::Interleaved => ky * self.run_len + kx * self.params.in_channels + i,
         }
@@ -101,7 +89,7 @@ impl TrainableConv {
             plain.len(),
         )?;
         if self.winograd {
-            simd.run(winograd::FinishGradient { du: dw, dg: plain });
+            winograd::finish_gradient(simd, dw, plain);
         } else {
             plain.copy_from_slice(dw);
         }
@@ -119,37 +107,23 @@ impl TrainableConv {
             plain.len(),
         )?;
         check_len("the weights of a convolution", self.params.weights(), gradient.len())?;
-        let (c, k) = (self.input.blocks(), self.output.blocks());
-        let [rows, columns] = self.params.kernel;
-        let mut at = 0;
-        for o in 0..self.params.out_channels {
-            for i in 0..self.params.in_channels {
-                for ky in 0..rows {
-                    for kx in 0..columns {
-                        let row = if self.winograd {
-                            (ky * 3 + kx) * floats(c) + i
-                        } else {
-                            self.weight_row(i, ky, kx)
-                        };
-                        gradient[at] = plain[row * k + o / LANES].0[o % LANES];
-                        at += 1;
-                    }
-                }
-            }
-        }
+        let k = self.output.blocks();
+        for_each_weight(&self.params, |at, [o, i, ky, kx]| {
+            gradient[at] = plain[self.plain_row(i, ky, kx) * k + o / LANES].0[o % LANES];
+        });
         Ok(())
     }
 }
 
-/// Calls `f` with (out, in, kernel row, kernel column, weight).
-fn for_each_weight(params: &ConvParams, weights: &[f32], mut f: impl FnMut(usize, usize, usize, usize, f32)) {
+/// Calls `f` for every weight with its place in (out, in, kernel rows, kernel columns) and its indices.
+fn for_each_weight(params: &ConvParams, mut f: impl FnMut(usize, [usize; 4])) {
     let [rows, columns] = params.kernel;
     let mut at = 0;
     for o in 0..params.out_channels {
         for i in 0..params.in_channels {
             for ky in 0..rows {
                 for kx in 0..columns {
-                    f(o, i, ky, kx, weights[at]);
+                    f(at, [o, i, ky, kx]);
                     at += 1;
                 }
             }

@@ -10,7 +10,7 @@ pub use relu::{Gate, relu_backward};
 use crate::blocked::Shape;
 use crate::error::{Result, check_eq, check_len};
 use crate::lanes::{Block, Kernel, LANES, Lanes};
-use crate::tier::Simd;
+use crate::simd::Simd;
 
 /// Two sums for each channel.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,12 +1,12 @@
 //! Gradients of a convolution's input and weights.
 
-use super::super::product::{Extent, Grid, Product, TransposedProduct, floats};
-use super::super::winograd;
-use super::{Layout, PackedWeights, Scratch, TrainableConv, as_blocks, grid, shape_error};
+use super::super::winograd::{self, Scratch};
+use super::{Layout, PackedWeights, TrainableConv, as_blocks, shape_error};
 use crate::blocked::Shape;
 use crate::error::{Result, check_len};
 use crate::lanes::{Block, LANES, as_floats};
-use crate::tier::Simd;
+use crate::product::{Extent, Grid, Places, Product, TransposedProduct, Windows, floats};
+use crate::simd::Simd;
 
 impl TrainableConv {
     /// dx = the gradient of the input, or added to what `dx` holds. `dy` has the shape [`Self::output`], its halo zero; `dx_shape` is the input's
@@ -53,12 +53,12 @@ impl TrainableConv {
                 y_shape: dx_shape,
                 images,
                 accumulate,
-                scratch: &mut scratch.tiles,
+                scratch,
             });
             return Ok(());
         }
         let stride = self.params.stride;
-        let (gradient, c) = (self.output, self.input.blocks());
+        let gradient = self.output;
         for phase in &self.phases {
             let extent = Extent {
                 images,
@@ -77,26 +77,22 @@ impl TrainableConv {
                     runs.push(floats(block * gradient.plane() + row * gradient.row() + column));
                 }
             }
-            let out = grid(&dx_shape, stride);
             simd.run(Product {
-                extent,
-                x: as_floats(dy),
-                x_grid: Grid {
-                    base: 0,
-                    image: floats(gradient.len()),
-                    row: floats(gradient.row()),
-                    column: LANES,
+                windows: Windows {
+                    extent,
+                    x: as_floats(dy),
+                    grid: Grid {
+                        base: 0,
+                        image: floats(gradient.len()),
+                        row: floats(gradient.row()),
+                        column: LANES,
+                    },
+                    runs: &runs,
+                    run_len: LANES,
                 },
-                runs: &runs,
-                run_len: LANES,
                 w: &weights.backward[phase.start..],
-                out_blocks: c,
                 out: dx,
-                out_grid: Grid {
-                    base: out.base + phase.row * dx_shape.row() + phase.column,
-                    ..out
-                },
-                out_block: dx_shape.plane(),
+                places: Places::of_shape(&dx_shape, stride).moved(phase.row * dx_shape.row() + phase.column),
                 accumulate,
             });
         }
@@ -135,19 +131,13 @@ impl TrainableConv {
                 dy_shape,
                 images,
                 du: dw,
-                scratch: &mut scratch.tiles,
+                scratch,
             });
         } else {
             simd.run(TransposedProduct {
-                extent: self.output_extent(images),
-                x,
-                x_grid: self.input_grid(),
-                runs: &self.runs,
-                run_len: self.run_len,
+                windows: self.windows(x, images),
                 dy,
-                dy_grid: grid(&dy_shape, 1),
-                dy_block: dy_shape.plane(),
-                out_blocks: dy_shape.blocks(),
+                places: Places::of_shape(&dy_shape, 1),
                 dw,
             });
         }

@@ -7,73 +7,68 @@
 //! The second layer's padding puts zeros around z, so output pixels near the border leave out taps of w2: pixels that leave out the same ones are a
 //! part with a kernel of its own.
 
-mod weights;
-
 use std::ops::Range;
 
-pub use weights::ComposedWeights;
-
-use super::conv::check_sizes;
-use super::product::{Extent, Grid, Product, TransposedProduct};
+use super::super::ConvParams;
+use super::super::taps::variants;
+use super::super::trainable::check_sizes;
+use super::{Axis, Taps};
 use crate::blocked::Shape;
-use crate::conv::ConvParams;
-use crate::conv::composed::{Axis, Taps, variants};
 use crate::error::{KernelError, Result, check_eq, check_len};
-use crate::lanes::Block;
-use crate::tier::Simd;
+use crate::lanes::{Block, add};
+use crate::product::{Extent, Grid, Places, Product, TransposedProduct, Windows};
+use crate::simd::Simd;
 
-/// Two convolutions of interleaved images as one in training, in place of two [`super::TrainableConv`].
+/// Two convolutions of interleaved images as one in training, in place of two [`crate::training::TrainableConv`].
 #[derive(Debug, Clone)]
 pub struct ComposedConv {
-    first: ConvParams,
-    second: ConvParams,
+    pub(super) first: ConvParams,
+    pub(super) second: ConvParams,
     input: Shape,
-    output: Shape,
-    parts: Vec<Part>,
-    gradient_blocks: usize,
+    pub(super) output: Shape,
+    pub(super) parts: Vec<Part>,
+    pub(super) gradient_blocks: usize,
     /// Multiply-adds of both layers, one after the other, for an image.
     apart: usize,
 }
 
+/// Both layers' weights and their product as the kernels read them. Made by [`ComposedConv::pack`].
+#[derive(Debug, Default, Clone)]
+pub struct ComposedWeights {
+    /// Kernel and bias of every part.
+    pub(super) product: Vec<Block>,
+    /// (middle channels, first layer's weights and bias).
+    pub(super) first: Vec<f32>,
+    /// (taps, out channels, middle blocks).
+    pub(super) second: Vec<Block>,
+}
+
 /// A rectangle of output pixels that take the same taps.
 #[derive(Debug, Clone)]
-struct Part {
+pub(super) struct Part {
     rows: Range<usize>,
     columns: Range<usize>,
     /// Taps of the second layer, and of the product.
-    row_taps: Taps,
-    column_taps: Taps,
+    pub(super) row_taps: Taps,
+    pub(super) column_taps: Taps,
     /// Offsets of the product's rows of taps, in floats, from the first tap.
     runs: Vec<usize>,
     /// Floats of a row of taps.
-    run_len: usize,
+    pub(super) run_len: usize,
     /// The first tap of the first pixel, in floats.
     base: usize,
     /// Where the part's weights start, in blocks: (taps, out blocks), then (out blocks) of bias.
-    start: usize,
+    pub(super) start: usize,
 }
 
 impl Part {
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.runs.len() * self.run_len
     }
 
-    fn extent(&self, images: usize) -> Extent {
-        Extent {
-            images,
-            rows: self.rows.len(),
-            columns: self.columns.len(),
-        }
-    }
-
-    /// Where the part's pixels are in images of a shape, in blocks.
-    fn grid(&self, shape: &Shape) -> Grid {
-        Grid {
-            base: shape.index(0, self.rows.start, self.columns.start),
-            image: shape.len(),
-            row: shape.row(),
-            column: 1,
-        }
+    /// Where the part's pixels are in images of a shape.
+    fn places(&self, shape: &Shape) -> Places {
+        Places::of_shape(shape, 1).moved(self.rows.start * shape.row() + self.columns.start)
     }
 }
 
@@ -156,12 +151,12 @@ impl ComposedConv {
     }
 
     /// Weights of one channel of the first layer.
-    fn inner(&self) -> usize {
+    pub(super) fn inner(&self) -> usize {
         self.first.weights() / self.first.out_channels
     }
 
     /// Taps of the second layer.
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.second.kernel[0] * self.second.kernel[1]
     }
 
@@ -184,23 +179,17 @@ impl ComposedConv {
         check_len("the packed weights of a convolution", expected, weights.product.len())?;
         for part in &self.parts {
             let (w, bias) = weights.product[part.start..][..(part.taps() + 1) * k].split_at(part.taps() * k);
-            let out_grid = part.grid(&y_shape);
-            for_each_pixel(part, &out_grid, images, |at| {
+            let places = part.places(&y_shape);
+            for_each_pixel(part, &places.grid, images, |at| {
                 for (block, bias) in bias.iter().enumerate() {
-                    y[at + block * y_shape.plane()] = *bias;
+                    y[at + block * places.block] = *bias;
                 }
             });
             simd.run(Product {
-                extent: part.extent(images),
-                x,
-                x_grid: self.input_grid(part),
-                runs: &part.runs,
-                run_len: part.run_len,
+                windows: self.windows(part, x, images),
                 w,
-                out_blocks: k,
                 out: y,
-                out_grid,
-                out_block: y_shape.plane(),
+                places,
                 accumulate: true,
             });
         }
@@ -225,23 +214,17 @@ impl ComposedConv {
         let k = dy_shape.blocks();
         for part in &self.parts {
             let (dw, bias) = dw[part.start..][..(part.taps() + 1) * k].split_at_mut(part.taps() * k);
-            let dy_grid = part.grid(&dy_shape);
-            for_each_pixel(part, &dy_grid, images, |at| {
+            let places = part.places(&dy_shape);
+            for_each_pixel(part, &places.grid, images, |at| {
                 for (block, sum) in bias.iter_mut().enumerate() {
-                    let dy = &dy[at + block * dy_shape.plane()];
+                    let dy = &dy[at + block * places.block];
                     add(std::slice::from_mut(sum), std::slice::from_ref(dy));
                 }
             });
             simd.run(TransposedProduct {
-                extent: part.extent(images),
-                x,
-                x_grid: self.input_grid(part),
-                runs: &part.runs,
-                run_len: part.run_len,
+                windows: self.windows(part, x, images),
                 dy,
-                dy_grid,
-                dy_block: dy_shape.plane(),
-                out_blocks: k,
+                places,
                 dw,
             });
         }
@@ -260,14 +243,24 @@ impl ComposedConv {
         check_len("the output of a convolution", images * y_shape.len(), y.len())
     }
 
-    /// The grid of the first taps of a part's pixels, in floats.
-    fn input_grid(&self, part: &Part) -> Grid {
+    /// The windows of a part's pixels.
+    fn windows<'a>(&self, part: &'a Part, x: &'a [f32], images: usize) -> Windows<'a> {
         let stride = self.first.stride * self.second.stride * self.input.channels;
-        Grid {
-            base: part.base,
-            image: self.input_floats(),
-            row: stride * self.input.row(),
-            column: stride,
+        Windows {
+            extent: Extent {
+                images,
+                rows: part.rows.len(),
+                columns: part.columns.len(),
+            },
+            x,
+            grid: Grid {
+                base: part.base,
+                image: self.input_floats(),
+                row: stride * self.input.row(),
+                column: stride,
+            },
+            runs: &part.runs,
+            run_len: part.run_len,
         }
     }
 }
@@ -284,14 +277,6 @@ fn for_each_pixel(part: &Part, grid: &Grid, images: usize, mut f: impl FnMut(usi
             for column in 0..part.columns.len() {
                 f(grid.base + image * grid.image + row * grid.row + column * grid.column);
             }
-        }
-    }
-}
-
-fn add(sums: &mut [Block], values: &[Block]) {
-    for (sums, values) in sums.iter_mut().zip(values) {
-        for (sum, value) in sums.0.iter_mut().zip(values.0) {
-            *sum += value;
         }
     }
 }
