@@ -1,21 +1,23 @@
-//! `cargo xtask fetch`: the public data sets and networks, into the cache.
+//! `riptide fetch`: the public data sets and networks, into the cache.
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::ValueEnum;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use riptide_datasets::fetch::catalogue::{self, CORRUPTIONS};
-use riptide_datasets::fetch::{Artifact, Event, FetchError, Fetched, Fetcher, Mirror, Observer, Outcome, cache_dir};
+use riptide::datasets::cache_dir;
+use riptide::datasets::fetch::catalogue::{self, CORRUPTIONS};
+use riptide::datasets::fetch::{Artifact, FetchError, Fetched, Fetcher, Mirror, Outcome};
 use serde::Serialize;
 
-/// Options of `cargo xtask fetch`.
+use crate::exit::{Ending, say};
+use crate::output::Output;
+use crate::progress::Bar;
+
+/// Options of `riptide fetch`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  riptide fetch cifar10 cifar10c")]
 pub struct FetchArgs {
-    /// What to fetch; everything when nothing is named
+    /// What to fetch; everything if nothing is named
     #[arg(value_enum, value_name = "WHAT")]
     what: Vec<What>,
 
@@ -39,7 +41,7 @@ pub struct FetchArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
 
-    /// Print the outcome as JSON on standard output
+    /// Print JSON on standard output, and nothing else there
     #[arg(long)]
     json: bool,
 }
@@ -61,7 +63,7 @@ enum What {
 /// Where CIFAR-10-C comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Cifar10cFrom {
-    /// The archive where all corruptions are asked for, else file by file
+    /// The archive if all corruptions are asked for, else file by file
     Auto,
     /// The one archive, which has a published digest, keeping only what was asked for
     Archive,
@@ -83,19 +85,13 @@ struct Failure {
 }
 
 /// Fetches what the arguments name, and prints what came of it.
-///
-/// # Errors
-/// An unknown corruption, a cache that cannot be used, and any file that could not be fetched.
-pub fn run(args: FetchArgs) -> anyhow::Result<()> {
+pub fn run(args: FetchArgs) -> anyhow::Result<Ending> {
     let (artifacts, instead) = plan(&args)?;
-    let progress = Arc::new(Progress::default());
-    let mut builder = Fetcher::builder(cache_dir(args.cache_dir.clone()))
-        .jobs(args.jobs.into())
-        .observer(Arc::clone(&progress) as Arc<dyn Observer>);
+    let mut bar = Bar::new();
+    let mut fetcher = Fetcher::new(cache_dir(args.cache_dir.clone())).jobs(args.jobs.into());
     if let Some(mirror) = args.mirror.clone() {
-        builder = builder.mirror(mirror);
+        fetcher = fetcher.mirror(mirror);
     }
-    let fetcher = builder.build();
     let mut report = Report {
         cache_dir: fetcher.cache().to_path_buf(),
         fetched: Vec::new(),
@@ -104,7 +100,7 @@ pub fn run(args: FetchArgs) -> anyhow::Result<()> {
     let mut outcomes: Vec<_> = artifacts
         .iter()
         .map(Artifact::name)
-        .zip(fetcher.fetch_all(&artifacts)?)
+        .zip(fetcher.fetch_all(&artifacts, &mut bar)?)
         .collect();
     // A mirror may hold CIFAR-10-C's files and not the archive.
     if let Some(position) = outcomes
@@ -113,7 +109,7 @@ pub fn run(args: FetchArgs) -> anyhow::Result<()> {
         && !instead.is_empty()
     {
         drop(outcomes.remove(position));
-        outcomes.extend(instead.iter().map(Artifact::name).zip(fetcher.fetch_all(&instead)?));
+        outcomes.extend(instead.iter().map(Artifact::name).zip(fetcher.fetch_all(&instead, &mut bar)?));
     }
     for (name, outcome) in outcomes {
         match outcome {
@@ -124,13 +120,13 @@ pub fn run(args: FetchArgs) -> anyhow::Result<()> {
             }),
         }
     }
-    print(&report, args.json).context("standard output")?;
+    print(&report, args.json)?;
     match report.failed.len() {
-        0 => Ok(()),
+        0 => Ok(Ending::Fine),
         failed => {
             if !args.json {
                 for failure in &report.failed {
-                    eprintln!("{}: {}\n", failure.name, failure.error);
+                    say(&format!("{}: {}\n", failure.name, failure.error));
                 }
             }
             bail!("{failed} of {} could not be fetched", failed + report.fetched.len())
@@ -140,7 +136,7 @@ pub fn run(args: FetchArgs) -> anyhow::Result<()> {
 
 const ARCHIVE: &str = "CIFAR-10-C.tar";
 
-/// What to fetch; and what to fetch instead of the archive of CIFAR-10-C where that is not to be had.
+/// What to fetch; and what to fetch instead of the archive of CIFAR-10-C if that is not there.
 fn plan(args: &FetchArgs) -> anyhow::Result<(Vec<Artifact>, Vec<Artifact>)> {
     let mut what = args.what.clone();
     if what.is_empty() {
@@ -191,11 +187,10 @@ fn corruptions(names: &[String]) -> anyhow::Result<Vec<&'static str>> {
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        serde_json::to_writer_pretty(&mut out, report)?;
-        writeln!(out)?;
-        return Ok(());
+    let mut out = Output::new(json);
+    if out.is_json() {
+        out.document(report)?;
+        return out.flush();
     }
     for file in report.fetched.iter().flat_map(|fetched| &fetched.files) {
         let outcome = match file.outcome {
@@ -205,65 +200,14 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
         };
         let check = if file.published_digest { "verified" } else { "pinned" };
         let digest = file.sha256.get(..12).unwrap_or(&file.sha256);
-        writeln!(
-            out,
+        out.line(format_args!(
             "{outcome:<10}  {check:<8}  {digest}  {:>13}  {}",
             file.bytes,
             file.path.display()
-        )?;
+        ))?;
     }
-    writeln!(out, "cache: {}", report.cache_dir.display())?;
-    Ok(())
-}
-
-/// A bar a file on standard error; nothing where that is not a terminal (indicatif sees to it), but for retries.
-#[derive(Default)]
-struct Progress {
-    bars: MultiProgress,
-    by_name: Mutex<BTreeMap<String, ProgressBar>>,
-}
-
-impl Progress {
-    fn bar(&self, name: &str) -> ProgressBar {
-        let mut bars = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        bars.entry(name.to_owned())
-            .or_insert_with(|| {
-                let style = ProgressStyle::with_template(
-                    "{prefix:<24} {bar:28} {bytes:>10} of {total_bytes:<10} {bytes_per_sec:>12} {wide_msg}",
-                );
-                let bar = self.bars.add(ProgressBar::no_length());
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-                bar.set_prefix(name.to_owned());
-                bar
-            })
-            .clone()
-    }
-}
-
-impl Observer for Progress {
-    fn notify(&self, name: &str, event: Event) {
-        let bar = self.bar(name);
-        match event {
-            Event::Verifying => bar.set_message("checking what is there"),
-            Event::Started { total, resumed_at } => {
-                if let Some(total) = total {
-                    bar.set_length(total);
-                }
-                bar.set_position(resumed_at);
-                bar.reset_eta();
-                bar.set_message("");
-            }
-            Event::Progress { done } => bar.set_position(done),
-            Event::Retrying { reason, delay } => {
-                if self.bars.is_hidden() {
-                    eprintln!("{name}: {reason}; trying again in {:.1} s", delay.as_secs_f64());
-                } else {
-                    bar.set_message(format!("{reason}; trying again"));
-                }
-            }
-            _ => bar.finish_and_clear(),
-        }
-    }
+    out.line(format_args!("cache: {}", report.cache_dir.display()))?;
+    out.flush()
 }
 
 #[cfg(test)]

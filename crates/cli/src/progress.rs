@@ -70,6 +70,10 @@ impl Progress for Bar {
         self.bar.reset_eta();
     }
 
+    fn extend(&mut self, units: u64) {
+        self.bar.inc_length(units);
+    }
+
     fn message(&mut self, text: &str) {
         self.bar.set_message(format!("{}: {text}", self.task));
     }
