@@ -5,8 +5,11 @@ mod endings;
 mod experiment;
 mod golden;
 mod help;
+#[cfg(feature = "fetch")]
+mod hub;
 mod images;
 mod ks;
 mod monitor;
 mod support;
 mod train;
+mod umask;
