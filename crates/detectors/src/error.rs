@@ -1,10 +1,8 @@
 //! What can go wrong in this crate.
 
-use std::path::PathBuf;
-
 use riptide_stats::StatsError;
 
-/// An error of somebody else's making: a network, a closure, a store.
+/// An error from outside this crate: what a network or a closure returned.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// Every error of this crate: what was wrong, where, and what to do.
@@ -96,13 +94,9 @@ pub enum DetectorError {
     #[error("the detector has no threshold: call infer_threshold on clean images, or set_threshold, before predict")]
     NoThreshold,
 
-    /// Findings by class were asked of a detector that does not know what the networks answered to its reference.
-    #[error("the detector was saved without the answers to its reference's images: fit or import it again")]
-    NoAnswers,
-
-    /// The energy score was asked for where only probabilities are at hand.
+    /// The energy score was asked for, but only probabilities are at hand.
     #[error(
-        "the energy score needs the classifier's logits, which cannot be had from its probabilities: pass them with ScoreInput::with_logits, or choose another score"
+        "the energy score needs the classifier's logits, which its probabilities do not determine: pass them with ScoreInput::with_logits, or choose another score"
     )]
     NoLogits,
 
@@ -124,93 +118,15 @@ pub enum DetectorError {
         source: BoxError,
     },
 
-    /// The iterator that feeds a stream of batches failed.
-    #[error("reading batch {index} of the stream failed: {source}")]
-    Stream {
-        /// Batch number, counted from 0.
-        index: usize,
-        /// What it said.
-        source: BoxError,
-    },
-
-    /// The training loss became infinite or not a number.
-    #[error(
-        "the loss is {loss} at step {step} of epoch {epoch} (both counted from 1): lower the learning rate (it is {learning_rate}) or look for bad values among the images"
-    )]
-    NonFiniteLoss {
-        /// Epoch, counted from 1.
-        epoch: usize,
-        /// Step in that epoch, counted from 1.
-        step: usize,
-        /// The loss found.
-        loss: f32,
-        /// The learning rate in force.
-        learning_rate: f64,
-    },
-
     /// A statistical test refused its input.
     #[error(transparent)]
     Stats(#[from] StatsError),
 
-    /// A tensor operation failed.
-    #[error("tensor operation failed: {0}")]
-    Candle(#[from] candle_core::Error),
-
-    /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `read`, `write`, `rename`, ….
-        action: &'static str,
-        /// Which file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-
-    /// A saved detector is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    BadFormat {
-        /// Which file.
-        path: PathBuf,
+    /// The saved state of a drift test contradicts itself, or is another test's.
+    #[error("the saved drift test {reason}")]
+    BadState {
         /// What is wrong with it and what to do.
         reason: String,
-    },
-
-    /// A saved detector was written by a version that this one cannot read.
-    #[error("{}: format version {found}; this program reads versions 1 to {supported}: {advice}", path.display())]
-    UnsupportedVersion {
-        /// The detector's JSON file.
-        path: PathBuf,
-        /// The version it says.
-        found: u64,
-        /// The newest version this program knows.
-        supported: u64,
-        /// What to do.
-        advice: &'static str,
-    },
-
-    /// A file of a saved detector is not the one that was saved.
-    #[error("{}: SHA-256 is {found}, detector.json says {expected}: the file was changed after the detector was saved; restore it or save the detector again", path.display())]
-    DigestMismatch {
-        /// Which file.
-        path: PathBuf,
-        /// The digest in detector.json.
-        expected: String,
-        /// The digest of the file.
-        found: String,
-    },
-
-    /// Saving or loading one of the networks failed.
-    #[error("cannot {action} the {network} in {}: {source}", path.display())]
-    NetworkStore {
-        /// `save` or `load`.
-        action: &'static str,
-        /// `classifier`, `distilled network` or `networks`.
-        network: &'static str,
-        /// The network's folder.
-        path: PathBuf,
-        /// What it said.
-        source: BoxError,
     },
 }
 
@@ -229,10 +145,5 @@ impl DetectorError {
             value: value.to_string(),
             expected,
         }
-    }
-
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
     }
 }

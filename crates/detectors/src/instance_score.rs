@@ -17,7 +17,7 @@ const EPSILON: f32 = 1e-7;
 pub struct ScoreInput<'a> {
     /// Class probabilities of both networks.
     pub probabilities: &'a Probabilities,
-    /// The classifier's logits, row-major (N, n_classes), where they are at hand.
+    /// The classifier's logits, row-major (N, n_classes), if they are at hand.
     pub logits: Option<&'a [f32]>,
 }
 
@@ -41,34 +41,59 @@ impl<'a> From<&'a Probabilities> for ScoreInput<'a> {
     }
 }
 
-/// A number for each instance, larger where the classifier is more likely to be wrong.
+/// A number for each instance, larger if the classifier is more likely to be wrong.
 pub trait Score {
-    /// The name used in files, tables and on the command line.
+    /// The name used in files, tables and arguments.
     fn name(&self) -> &'static str;
 
     /// One f32 for each instance.
     ///
     /// # Errors
     /// [`DetectorError::Shape`] for lengths that disagree, [`DetectorError::InvalidProbability`] and
-    /// [`DetectorError::NotNormalized`] for rows that are no probabilities, [`DetectorError::NoLogits`].
+    /// [`DetectorError::NotNormalized`] for rows that are not probabilities, [`DetectorError::NoLogits`].
     fn score(&self, input: ScoreInput<'_>) -> Result<Vec<f32>, DetectorError>;
 }
 
 /// The distillation score with its options.
+///
+/// ```
+/// use riptide_detectors::{DistillationScore, Probabilities, Score};
+/// let probabilities = Probabilities::new(vec![0.9, 0.1], vec![0.6, 0.4], 2)?;
+/// let plain = DistillationScore::default().score((&probabilities).into())?;
+/// let softened = DistillationScore::default().temperature(3.0).score((&probabilities).into())?;
+/// assert!(softened[0] < plain[0]);
+/// # Ok::<(), riptide_detectors::DetectorError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DistillationScore {
-    /// The divergence.
+    /// The divergence; Kullback-Leibler by default.
     pub loss: Loss,
-    /// The temperature of the classifier's probabilities, positive.
+    /// The temperature of the classifier's probabilities, positive; 1 by default, which leaves them as they are.
     pub temperature: f64,
 }
 
 impl Default for DistillationScore {
     fn default() -> Self {
         Self {
-            loss: Loss::Kld,
+            loss: Loss::default(),
             temperature: 1.0,
         }
+    }
+}
+
+impl DistillationScore {
+    /// Sets the divergence.
+    #[must_use]
+    pub fn loss(self, loss: Loss) -> Self {
+        Self { loss, ..self }
+    }
+
+    /// Sets the temperature of the classifier's probabilities.
+    #[must_use]
+    pub fn temperature(self, temperature: f64) -> Self {
+        Self { temperature, ..self }
     }
 }
 
@@ -108,7 +133,7 @@ pub enum ScoreKind {
     MaxProbability,
     /// −Σ p log p, in nats.
     Entropy,
-    /// 1 − (p₍₁₎ − p₍₂₎) (Scheffer et al. 2001); 0 where there is one class only.
+    /// 1 − (p₍₁₎ − p₍₂₎) (Scheffer et al. 2001), with p₍₂₎ = 0 if there is only one class.
     Margin,
     /// −log Σ exp(logit) (Liu et al. 2020), temperature 1; needs logits.
     Energy,
@@ -137,7 +162,7 @@ impl ScoreKind {
         Self::Surprise,
     ];
 
-    /// The name used in files, tables and on the command line.
+    /// The name used in files, tables and arguments.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -164,14 +189,14 @@ impl Score for ScoreKind {
             _ => probabilities.check()?,
         }
         let rows = probabilities.classifier.chunks_exact(probabilities.n_classes);
-        let students = probabilities.distilled.chunks_exact(probabilities.n_classes);
+        let distilled = probabilities.distilled.chunks_exact(probabilities.n_classes);
         Ok(match self {
             Self::MaxProbability => rows.map(|row| 1.0 - largest_two(row).0).collect(),
             Self::Entropy => rows.map(entropy).collect(),
             Self::Margin => rows.map(margin).collect(),
             _ => rows
-                .zip(students)
-                .map(|(row, student)| surprise(row, student))
+                .zip(distilled)
+                .map(|(row, distilled)| surprise(row, distilled))
                 .collect(),
         })
     }
@@ -202,8 +227,8 @@ fn margin(row: &[f32]) -> f32 {
     1.0 - (first - second)
 }
 
-fn surprise(row: &[f32], student: &[f32]) -> f32 {
-    let q = student.get(argmax(row)).copied().unwrap_or(0.0).clamp(EPSILON, 1.0);
+fn surprise(row: &[f32], distilled: &[f32]) -> f32 {
+    let q = distilled.get(argmax(row)).copied().unwrap_or(0.0).clamp(EPSILON, 1.0);
     -f64::from(q).ln() as f32
 }
 
@@ -317,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_no_probabilities_are_refused() {
+    fn rows_that_are_not_probabilities_are_refused() {
         let logits = Probabilities {
             classifier: vec![4.0, 2.0],
             distilled: vec![0.5, 0.5],

@@ -1,61 +1,56 @@
 //! Tells whether the data that an image classifier sees have drifted in a way that hurts it, without labels.
 //!
-//! A small network is distilled from the classifier on clean images. Where the two disagree, the classifier is likely to be
-//! wrong: the divergence between their answers is the harmfulness score of an image. A two-sample test then compares
-//! the scores of a batch with those of a clean reference.
+//! A small network is distilled from the classifier on clean images. If the two disagree about an image, the classifier is
+//! likely to be wrong: the divergence between their answers is the harmfulness score of the image. A two-sample test then
+//! compares the scores of a batch with those of a clean reference.
 //!
 //! | Question | Answered by |
 //! | --- | --- |
-//! | How harmful is this image? | [`ModelDistillation::score`], or another [`ScoreKind`] |
+//! | How harmful is this image? | [`ScoreKind`], or [`DistillationScore`] with its options |
 //! | Is this image suspicious? | [`ModelDistillation::predict`], after [`infer_threshold`](ModelDistillation::infer_threshold) |
 //! | Have the scores of this batch changed? | [`KsDrift`], [`CvmDrift`] |
 //! | Does this batch hold harmful images, and how many? | [`HarmTest`] |
 //! | Which classes are they of? | [`harm::excess_by_class`], [`harm::excess_by_pair`] |
-//! | How is the distilled network made? | [`distillation::Distiller`] |
-//! | How is all of that kept? | [`Detector`] |
+//! | How is a running drift test kept? | [`KsDrift::state`](drift::UnivariateDrift::state) |
 //!
-//! Any classifier will do that gives class probabilities: every candle module is a [`Classifier`], and two of them make the
-//! [`ScoringNetworks`] that a detector asks.
+//! Slices and probabilities in, outcomes out: this crate runs no network, trains none and touches no file. Networks come in as
+//! [`ScoringNetworks`], which a closure makes ([`networks_fn`]), or as [`Probabilities`] that are known already. The crate
+//! `riptide-drift` puts networks, files and these tests together as one monitor.
+//!
+//! Options are structs with a `Default` and setters, read and written by serde and checked once, when they are used. There is
+//! one default for what counts as drift: [`DriftConfig::alternative`](drift::DriftConfig::alternative).
 //!
 //! # Example
 //!
 //! ```
-//! use candle_core::{DType, Module, Result, Tensor};
-//! use riptide_detectors::{ClassifierPair, HarmTest, Images, KsDrift, ModelDistillation};
+//! use riptide_detectors::drift::DriftConfig;
+//! use riptide_detectors::harm::HarmConfig;
+//! use riptide_detectors::{HarmTest, KsDrift, Probabilities, Score, ScoreKind};
 //! use riptide_stats::ks::Alternative;
 //!
-//! /// Two classes by brightness: a softmax over ±`slope` times the mean pixel.
-//! struct Brightness { slope: f64 }
-//! impl Module for Brightness {
-//!     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-//!         let brightness = (images.to_dtype(DType::F32)?.flatten_from(1)?.mean_keepdim(1)? / 128.0)?;
-//!         let logit = ((brightness - 1.0)? * self.slope)?;
-//!         candle_nn::ops::softmax_last_dim(&Tensor::cat(&[&logit, &logit.neg()?], 1)?)
-//!     }
+//! /// Probabilities of two classes by brightness: the distilled network follows the classifier well in the middle, and badly
+//! /// far out.
+//! fn answers(brightness: impl Iterator<Item = f32> + Clone) -> Result<Probabilities, Box<dyn std::error::Error>> {
+//!     let softmax = |slope: f32| {
+//!         let first = brightness.clone().map(move |b| 1.0 / (1.0 + (-2.0 * slope * (b - 1.0)).exp()));
+//!         first.flat_map(|p| [p, 1.0 - p]).collect::<Vec<f32>>()
+//!     };
+//!     Ok(Probabilities::new(softmax(3.0), softmax(1.0), 2)?)
 //! }
 //!
-//! /// Grey images of 4 x 4 pixels.
-//! fn grey(levels: impl Iterator<Item = u8>) -> Images<'static> {
-//!     let pixels: Vec<u8> = levels.flat_map(|level| [level; 48]).collect();
-//!     let n = pixels.len() / 48;
-//!     Images::new(pixels, [n, 4, 4]).expect("48 values an image")
-//! }
+//! let clean = answers((0..400).map(|i| (108 + i % 41) as f32 / 128.0))?;
+//! let batch = answers((0..100).map(|i| (90 + i % 77) as f32 / 128.0))?;
+//! let reference = ScoreKind::Distillation.score((&clean).into())?;
+//! let batch = ScoreKind::Distillation.score((&batch).into())?;
 //!
-//! // The distilled network follows the classifier well in the middle, and badly far out.
-//! let networks = ClassifierPair::new(Brightness { slope: 3.0 }, Brightness { slope: 1.0 }, 2)?;
-//! let detector = ModelDistillation::builder(networks).build()?;
-//!
-//! let reference = detector.score(&grey((0..400).map(|i| 108 + (i % 41) as u8)))?;
-//! let batch = detector.score(&grey((0..100).map(|i| 90 + (i % 77) as u8)))?;
-//!
-//! let mut drift = KsDrift::builder(reference.clone()).p_val(0.05).alternative(Alternative::Greater).build()?;
-//! let outcome = drift.predict(&batch)?;
+//! let config = DriftConfig::default().level(0.05).alternative(Alternative::Greater);
+//! let outcome = KsDrift::new(reference.clone(), config)?.predict(&batch)?;
 //! assert!(outcome.is_drift());
 //! println!("{}", serde_json::to_string_pretty(&outcome)?);
 //!
 //! let reference: Vec<f64> = reference.into_iter().map(f64::from).collect();
 //! let batch: Vec<f64> = batch.into_iter().map(f64::from).collect();
-//! let harm = HarmTest::builder(reference).build()?.test(&batch)?;
+//! let harm = HarmTest::new(&reference, HarmConfig::default())?.test(&batch)?;
 //! assert!(harm.data.is_harmful && harm.data.excess_fraction.estimate > 0.3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -65,7 +60,7 @@
 //! `cargo run --release -p riptide-detectors --example false_alarm_rates` prints this table. The central 99.9 % of a
 //! binomial of 2,000 batches with chance 0.05 is 0.0345 to 0.0665.
 //!
-//! | detector | n = 30 | n = 100 | n = 1000 |
+//! | test | n = 30 | n = 100 | n = 1000 |
 //! | --- | --- | --- | --- |
 //! | KsDrift, two-sided | 0.0430 | 0.0470 | 0.0390 |
 //! | KsDrift, greater | 0.0530 | 0.0495 | 0.0435 |
@@ -78,20 +73,18 @@
 //!
 //! The last row is the point of [`HarmTest`]: the more is known of a batch, the less it alarms on nothing.
 
+mod answers;
 pub mod distillation;
 pub mod drift;
 mod error;
 pub mod harm;
-mod images;
 mod instance_score;
 mod networks;
-pub mod saving;
 
+pub use answers::Answers;
 pub use distillation::{Loss, ModelDistillation};
 pub use drift::{CvmDrift, DriftOutcome, KsDrift, Samples};
 pub use error::{BoxError, DetectorError};
 pub use harm::{HarmOutcome, HarmTest};
-pub use images::Images;
 pub use instance_score::{DistillationScore, Score, ScoreInput, ScoreKind};
-pub use networks::{Classifier, ClassifierPair, Probabilities, ScoringNetworks};
-pub use saving::{Answers, Detector, DetectorSettings};
+pub use networks::{NetworksFn, Probabilities, ScoringNetworks, argmax, networks_fn};

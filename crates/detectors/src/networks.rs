@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Module, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BoxError, DetectorError};
@@ -10,31 +9,13 @@ use crate::error::{BoxError, DetectorError};
 /// How far from 1 the sum of a row of probabilities may lie.
 const SUM_TOLERANCE: f64 = 1e-2;
 
-/// A classifier: images in, class probabilities out.
-///
-/// Every candle [`Module`] that is `Send + Sync` and whose `forward` ends in a softmax is one.
-pub trait Classifier: Send + Sync {
-    /// Class probabilities, f32, shape (N, n_classes), rows summing to 1, of `images`: u8 (N, H, W, 3) as
-    /// [`ScoringNetworks`] passes them, or whatever else the classifier takes.
-    ///
-    /// # Errors
-    /// Whatever the classifier says.
-    fn predict_proba(&self, images: &Tensor) -> candle_core::Result<Tensor>;
-}
-
-impl<M: Module + Send + Sync> Classifier for M {
-    fn predict_proba(&self, images: &Tensor) -> candle_core::Result<Tensor> {
-        self.forward(images)
-    }
-}
-
 /// Class probabilities of the classifier and of its distilled network for the same instances, row-major
 /// (N, n_classes) each.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Probabilities {
-    /// The classifier's (teacher's) probabilities.
+    /// The classifier's probabilities.
     pub classifier: Vec<f32>,
-    /// The distilled network's (student's) probabilities.
+    /// The distilled network's probabilities.
     pub distilled: Vec<f32>,
     /// Number of classes.
     pub n_classes: usize,
@@ -44,7 +25,8 @@ impl Probabilities {
     /// Checks the lengths and takes the two arrays, row-major (N, n_classes).
     ///
     /// # Errors
-    /// [`DetectorError::Shape`] where the lengths differ or are no multiple of `n_classes`, and where `n_classes` is 0.
+    /// [`DetectorError::Shape`] if the lengths differ or are not a multiple of `n_classes`, [`DetectorError::InvalidOption`] if
+    /// `n_classes` is 0.
     pub fn new(classifier: Vec<f32>, distilled: Vec<f32>, n_classes: usize) -> Result<Self, DetectorError> {
         let probabilities = Self {
             classifier,
@@ -85,7 +67,7 @@ impl Probabilities {
     /// Appends the instances of `other`.
     ///
     /// # Errors
-    /// [`DetectorError::Shape`] where the numbers of classes differ.
+    /// [`DetectorError::Shape`] if the numbers of classes differ.
     pub fn extend(&mut self, other: &Probabilities) -> Result<(), DetectorError> {
         if self.n_classes != other.n_classes {
             return Err(DetectorError::shape(
@@ -111,7 +93,7 @@ impl Probabilities {
     }
 }
 
-/// Errors unless every row is finite, non-negative and sums to about 1.
+/// Returns an error unless every row is finite, non-negative and sums to about 1.
 pub(crate) fn check_rows(values: &[f32], n_classes: usize, network: &'static str) -> Result<(), DetectorError> {
     for (instance, row) in values.chunks_exact(n_classes).enumerate() {
         let mut sum = 0.0;
@@ -134,8 +116,14 @@ pub(crate) fn check_rows(values: &[f32], n_classes: usize, network: &'static str
     Ok(())
 }
 
-/// Index of the first of the largest values.
-pub(crate) fn argmax(row: &[f32]) -> usize {
+/// The index of the first of the largest values: the class that a row of probabilities or logits answers. NaN is never the
+/// largest; an empty row gives 0.
+///
+/// ```
+/// assert_eq!(riptide_detectors::argmax(&[0.2, 0.4, 0.4]), 1);
+/// ```
+#[must_use]
+pub fn argmax(row: &[f32]) -> usize {
     row.iter()
         .enumerate()
         .fold(
@@ -193,86 +181,50 @@ macro_rules! forward_scoring_networks {
 }
 forward_scoring_networks!(&N, Box<N>, Arc<N>);
 
-/// A classifier and its distilled network: [`ScoringNetworks`] from two [`Classifier`]s.
+/// [`ScoringNetworks`] from a closure that takes u8 images, row-major (N, H, W, 3), with their shape `[n, height, width]`
+/// and gives the probabilities of both networks over `n_classes` classes.
 ///
-/// The images reach both as one u8 tensor (N, H, W, 3); the networks scale them themselves.
-#[derive(Debug, Clone)]
-pub struct ClassifierPair<C, D> {
-    /// The classifier that is watched (the teacher).
-    pub classifier: C,
-    /// The network distilled from it (the student).
-    pub distilled: D,
+/// ```
+/// use riptide_detectors::{Probabilities, ScoringNetworks, networks_fn};
+/// let unsure = networks_fn(2, |_: &[u8], [n, _, _]: [usize; 3]| {
+///     Ok(Probabilities::new(vec![0.5; n * 2], vec![0.5; n * 2], 2)?)
+/// });
+/// assert_eq!(unsure.predict_proba(&[0; 3], [1, 1, 1]).unwrap().classifier, [0.5, 0.5]);
+/// ```
+pub fn networks_fn<F>(n_classes: usize, predict_proba: F) -> NetworksFn<F>
+where
+    F: Fn(&[u8], [usize; 3]) -> Result<Probabilities, BoxError> + Send + Sync,
+{
+    NetworksFn {
+        n_classes,
+        predict_proba,
+    }
+}
+
+/// What [`networks_fn`] returns.
+#[derive(Clone)]
+pub struct NetworksFn<F> {
     n_classes: usize,
+    predict_proba: F,
 }
 
-impl<C: Classifier, D: Classifier> ClassifierPair<C, D> {
-    /// Pairs the two; both must give `n_classes` probabilities.
-    ///
-    /// # Errors
-    /// [`DetectorError::InvalidOption`] where `n_classes` is 0.
-    pub fn new(classifier: C, distilled: D, n_classes: usize) -> Result<Self, DetectorError> {
-        if n_classes == 0 {
-            return Err(DetectorError::option("n_classes", 0, "at least 1"));
-        }
-        Ok(Self {
-            classifier,
-            distilled,
-            n_classes,
-        })
-    }
-
-    /// Probabilities of both networks for a tensor that both take, whatever its shape and dtype.
-    ///
-    /// # Errors
-    /// [`DetectorError::Candle`] where a network fails, [`DetectorError::Shape`] where it gives anything but
-    /// (N, n_classes).
-    pub fn predict_proba_tensor(&self, images: &Tensor) -> Result<Probabilities, DetectorError> {
-        let classifier = probability_rows(
-            &self.classifier,
-            images,
-            self.n_classes,
-            "the classifier's probabilities",
-        )?;
-        let distilled = probability_rows(
-            &self.distilled,
-            images,
-            self.n_classes,
-            "the distilled network's probabilities",
-        )?;
-        Probabilities::new(classifier, distilled, self.n_classes)
+impl<F> std::fmt::Debug for NetworksFn<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NetworksFn")
+            .field("n_classes", &self.n_classes)
+            .finish_non_exhaustive()
     }
 }
 
-impl<C: Classifier, D: Classifier> ScoringNetworks for ClassifierPair<C, D> {
+impl<F> ScoringNetworks for NetworksFn<F>
+where
+    F: Fn(&[u8], [usize; 3]) -> Result<Probabilities, BoxError> + Send + Sync,
+{
     fn n_classes(&self) -> usize {
         self.n_classes
     }
 
     fn predict_proba(&self, images: &[u8], shape: [usize; 3]) -> Result<Probabilities, BoxError> {
-        let [n, height, width] = shape;
-        let tensor = Tensor::from_slice(images, (n, height, width, 3), &Device::Cpu)?;
-        Ok(self.predict_proba_tensor(&tensor)?)
+        (self.predict_proba)(images, shape)
     }
-}
-
-/// Row-major f32 probabilities of `images`, checked to be (N, n_classes).
-pub(crate) fn probability_rows(
-    network: &impl Classifier,
-    images: &Tensor,
-    n_classes: usize,
-    what: &'static str,
-) -> Result<Vec<f32>, DetectorError> {
-    let output = network.predict_proba(images)?;
-    let n = images.dim(0)?;
-    if output.dims() != [n, n_classes] {
-        return Err(DetectorError::shape(
-            what,
-            format!("({n}, {n_classes})"),
-            format!("{:?}", output.dims()),
-        ));
-    }
-    Ok(output
-        .to_dtype(candle_core::DType::F32)?
-        .flatten_all()?
-        .to_vec1::<f32>()?)
 }

@@ -3,9 +3,9 @@
 
 use std::sync::Mutex;
 
-use candle_core::{DType, Module, Tensor};
+use riptide_detectors::distillation::DistillationConfig;
 use riptide_detectors::{
-    BoxError, ClassifierPair, DetectorError, Images, Loss, ModelDistillation, Probabilities, ScoringNetworks,
+    BoxError, DetectorError, Loss, ModelDistillation, Probabilities, ScoringNetworks, networks_fn,
 };
 
 /// The classifier's certainty is the first pixel; the distilled network knows nothing.
@@ -37,22 +37,28 @@ impl ScoringNetworks for Toy {
     }
 }
 
-fn images(first_pixels: &[u8]) -> Images<'static> {
-    let pixels: Vec<u8> = first_pixels.iter().flat_map(|&p| [p; 12]).collect();
-    Images::new(pixels, [first_pixels.len(), 2, 2]).unwrap()
+/// Grey images of 2 x 2 pixels.
+fn images(brightness: &[u8]) -> (Vec<u8>, [usize; 3]) {
+    let pixels = brightness.iter().flat_map(|&p| [p; 12]).collect();
+    (pixels, [brightness.len(), 2, 2])
+}
+
+fn options() -> DistillationConfig {
+    DistillationConfig::default()
+}
+
+fn toy() -> ModelDistillation<Toy> {
+    ModelDistillation::new(Toy::default(), options()).unwrap()
 }
 
 #[test]
 fn batches_do_not_change_the_scores() {
-    let pixels: Vec<u8> = (100..140).collect();
-    let whole = ModelDistillation::builder(Toy::default()).build().unwrap();
-    let parts = ModelDistillation::builder(Toy::default())
-        .batch_size(16)
-        .build()
-        .unwrap();
+    let (pixels, shape) = images(&(100..140).collect::<Vec<_>>());
+    let whole = toy();
+    let parts = ModelDistillation::new(Toy::default(), options().batch_size(16)).unwrap();
     assert_eq!(
-        whole.score(&images(&pixels)).unwrap(),
-        parts.score(&images(&pixels)).unwrap()
+        whole.score(&pixels, shape).unwrap(),
+        parts.score(&pixels, shape).unwrap()
     );
     assert_eq!(*whole.networks().batches.lock().unwrap(), [40]);
     assert_eq!(*parts.networks().batches.lock().unwrap(), [16, 16, 8]);
@@ -60,112 +66,89 @@ fn batches_do_not_change_the_scores() {
 
 #[test]
 fn predict_needs_a_threshold_and_compares_strictly() {
-    let mut detector = ModelDistillation::builder(Toy::default()).build().unwrap();
-    let error = detector.predict(&images(&[128]), false).unwrap_err();
+    let mut detector = toy();
+    let (pixels, shape) = images(&[128, 200, 255]);
+    let error = detector.predict(&pixels, shape, false).unwrap_err();
     assert!(matches!(error, DetectorError::NoThreshold));
     assert!(error.to_string().contains("infer_threshold"), "{error}");
 
-    let batch = images(&[128, 200, 255]);
-    let scores = detector.score(&batch).unwrap();
+    let scores = detector.score(&pixels, shape).unwrap();
     detector.set_threshold(f64::from(scores[1])).unwrap();
-    let outcome = detector.predict(&batch, true).unwrap();
-    assert_eq!(outcome.data.is_adversarial, [false, false, true]);
-    assert_eq!(outcome.data.instance_score.as_deref(), Some(&scores[..]));
-    assert_eq!(detector.predict(&batch, false).unwrap().data.instance_score, None);
+    let outcome = detector.predict(&pixels, shape, true).unwrap();
+    assert_eq!(outcome.data.flagged, [false, false, true]);
+    assert_eq!(outcome.data.scores.as_deref(), Some(&scores[..]));
+    assert_eq!(detector.predict(&pixels, shape, false).unwrap().data.scores, None);
 
-    let threshold = detector.infer_threshold(&batch, 50.0, 0.5).unwrap();
+    let threshold = detector.infer_threshold(&pixels, shape, 50.0, 0.5).unwrap();
     assert_eq!(threshold, f64::from(scores[1]) + 0.5);
-    assert_eq!(detector.threshold(), Some(threshold));
+    assert_eq!(detector.config().threshold, Some(threshold));
+}
+
+/// Readers of alibi-detect's outcomes can read these.
+#[test]
+fn outcomes_have_alibi_detects_keys() {
+    let detector = ModelDistillation::new(Toy::default(), options().threshold(0.1).data_type("image")).unwrap();
+    let (pixels, shape) = images(&[128, 255]);
+    let outcome = detector.predict(&pixels, shape, true).unwrap();
+    let json = serde_json::to_value(&outcome).unwrap();
+    assert_eq!(json["data"]["is_adversarial"], serde_json::json!([false, true]));
+    assert_eq!(json["data"]["instance_score"].as_array().unwrap().len(), 2);
+    assert_eq!(json["data"]["threshold"], 0.1);
+    assert_eq!(json["meta"]["name"], "ModelDistillation");
+    assert_eq!(json["meta"]["detector_type"], "adversarial");
+    assert_eq!(json["meta"]["data_type"], "image");
+    assert_eq!(
+        serde_json::from_value::<riptide_detectors::distillation::DistillationOutcome>(json).unwrap(),
+        outcome
+    );
 }
 
 #[test]
 fn options_and_images_out_of_range_are_refused() {
-    let builder = || ModelDistillation::builder(Toy::default());
-    assert!(builder().temperature(-1.0).build().is_err());
-    assert!(builder().batch_size(0).build().is_err());
-    assert!(builder().threshold(f64::NAN).build().is_err());
-    let mut detector = builder().loss(Loss::Xent).build().unwrap();
+    let made = |options| ModelDistillation::new(Toy::default(), options);
+    assert!(made(options().temperature(-1.0)).is_err());
+    assert!(made(options().batch_size(0)).is_err());
+    assert!(made(options().threshold(f64::NAN)).is_err());
+    let mut detector = made(options().loss(Loss::Xent)).unwrap();
     assert!(matches!(
-        detector.infer_threshold(&images(&[]), 99.0, 0.0),
+        detector.infer_threshold(&[], [0, 2, 2], 99.0, 0.0),
         Err(DetectorError::Empty { .. })
     ));
-    assert!(detector.infer_threshold(&images(&[100]), 101.0, 0.0).is_err());
-    assert!(detector.infer_threshold(&images(&[100]), 99.0, f64::NAN).is_err());
-    assert_eq!(detector.threshold(), None);
-    assert!(Images::new(vec![0_u8; 11], [1, 2, 2]).is_err());
-    assert!(Images::new(Vec::new(), [usize::MAX, usize::MAX, 2]).is_err());
-}
-
-#[test]
-fn networks_that_fail_or_lose_rows_are_reported() {
-    let detector = ModelDistillation::builder(Toy::default()).build().unwrap();
-    assert!(matches!(
-        detector.score(&images(&[1, 13])),
-        Err(DetectorError::Networks { n: 2, .. })
-    ));
-    let detector = ModelDistillation::builder(Toy {
-        rows_missing: 1,
-        ..Toy::default()
-    })
-    .build()
-    .unwrap();
-    assert!(matches!(
-        detector.score(&images(&[1, 2])),
-        Err(DetectorError::Shape { .. })
-    ));
-}
-
-#[test]
-fn a_stream_is_scored_lazily_and_ends_at_the_first_error() {
-    let detector = ModelDistillation::builder(Toy::default()).build().unwrap();
-    let batches = [&[100, 101][..], &[102], &[13], &[103]].map(|pixels| Ok(images(pixels)));
-    let mut scores = detector.score_stream(batches);
-    assert!(
-        detector.networks().batches.lock().unwrap().is_empty(),
-        "nothing is scored before it is asked for"
-    );
-    let whole = detector.score(&images(&[100, 101, 102])).unwrap();
-    assert_eq!(scores.next().unwrap().unwrap(), whole[..2]);
-    assert_eq!(scores.next().unwrap().unwrap(), whole[2..]);
-    assert!(scores.next().unwrap().is_err());
-    assert!(scores.next().is_none());
-    drop(scores);
-    let broken = [Ok(images(&[100])), Err("disk".into())];
-    let results: Vec<_> = detector.score_stream(broken).collect();
-    assert!(matches!(results[1], Err(DetectorError::Stream { index: 1, .. })));
-}
-
-/// A candle module that gives its input's channel means, which must arrive in the right order.
-struct ChannelMeans;
-
-impl Module for ChannelMeans {
-    fn forward(&self, images: &Tensor) -> candle_core::Result<Tensor> {
-        let means = images.to_dtype(DType::F32)?.mean((1, 2))?;
-        means.broadcast_div(&means.sum_keepdim(1)?)
+    let (pixels, shape) = images(&[100]);
+    assert!(detector.infer_threshold(&pixels, shape, 101.0, 0.0).is_err());
+    assert!(detector.infer_threshold(&pixels, shape, 99.0, f64::NAN).is_err());
+    assert_eq!(detector.config().threshold, None);
+    for shape in [[2, 2, 2], [1, 2, 1], [usize::MAX, usize::MAX, 2]] {
+        assert!(matches!(
+            detector.score(&pixels, shape),
+            Err(DetectorError::Shape { what: "pixels", .. })
+        ));
     }
 }
 
 #[test]
-fn a_pair_of_modules_scores_images() {
-    let pair = ClassifierPair::new(ChannelMeans, ChannelMeans, 3).unwrap();
-    let probabilities = pair.predict_proba(&[10, 20, 70, 10, 20, 70], [1, 1, 2]).unwrap();
-    let expected = [0.1, 0.2, 0.7];
-    assert!(
-        probabilities
-            .classifier
-            .iter()
-            .zip(expected)
-            .all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6)
-    );
-    assert_eq!(probabilities.predicted_classes(), [2]);
-    let detector = ModelDistillation::builder(pair).build().unwrap();
-    assert_eq!(
-        detector
-            .score(&Images::new(vec![9_u8; 12], [1, 2, 2]).unwrap())
-            .unwrap(),
-        [0.0]
-    );
-    let wrong = ClassifierPair::new(ChannelMeans, ChannelMeans, 10).unwrap();
-    let error = wrong.predict_proba(&[0; 3], [1, 1, 1]).unwrap_err().to_string();
-    assert!(error.contains("(1, 10)") && error.contains("[1, 3]"), "{error}");
+fn networks_that_fail_or_lose_rows_are_reported() {
+    let (pixels, shape) = images(&[1, 13]);
+    assert!(matches!(
+        toy().score(&pixels, shape),
+        Err(DetectorError::Networks { n: 2, .. })
+    ));
+    let one_missing = Toy {
+        rows_missing: 1,
+        ..Toy::default()
+    };
+    let (pixels, shape) = images(&[1, 2]);
+    let detector = ModelDistillation::new(one_missing, options()).unwrap();
+    assert!(matches!(
+        detector.score(&pixels, shape),
+        Err(DetectorError::Shape { .. })
+    ));
+    let other_classes = networks_fn(3, |_: &[u8], [n, _, _]: [usize; 3]| {
+        Ok(Probabilities::new(vec![0.5; n * 2], vec![0.5; n * 2], 2)?)
+    });
+    let detector = ModelDistillation::new(other_classes, options()).unwrap();
+    assert!(matches!(
+        detector.score(&pixels, shape),
+        Err(DetectorError::Shape { .. })
+    ));
 }

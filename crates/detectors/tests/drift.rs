@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use riptide_detectors::drift::{Correction, Decision, DriftType, ReferenceUpdate};
+use riptide_detectors::drift::{Correction, Decision, DriftConfig, DriftType, ReferenceUpdate};
 use riptide_detectors::{BoxError, CvmDrift, DetectorError, KsDrift, Samples};
+use riptide_stats::ks::Alternative;
 
 fn ramp(n: usize, start: f64) -> Vec<f64> {
     (0..n).map(|i| start + i as f64 / n as f64).collect()
@@ -18,12 +19,17 @@ fn negate(rows: &Samples<'_>) -> Result<Samples<'static>, BoxError> {
     )?)
 }
 
+fn options() -> DriftConfig {
+    DriftConfig::default()
+}
+
+fn keeping_the_last(n: usize) -> KsDrift {
+    KsDrift::new(ramp(50, 0.0), options().reference_update(ReferenceUpdate::Last { n })).unwrap()
+}
+
 #[test]
 fn score_and_test_never_touch_the_reference() {
-    let mut detector = KsDrift::builder(ramp(50, 0.0))
-        .update_x_ref(ReferenceUpdate::Last { n: 30 })
-        .build()
-        .unwrap();
+    let mut detector = keeping_the_last(30);
     let batch = ramp(20, 5.0);
     detector.score(&batch).unwrap();
     detector.test(&batch).unwrap();
@@ -38,10 +44,7 @@ fn score_and_test_never_touch_the_reference() {
 
 #[test]
 fn an_update_touches_only_its_own_detector() {
-    let mut first = KsDrift::builder(ramp(50, 0.0))
-        .update_x_ref(ReferenceUpdate::Last { n: 30 })
-        .build()
-        .unwrap();
+    let mut first = keeping_the_last(30);
     let second = first.clone();
     first.predict(ramp(20, 5.0)).unwrap();
     assert_eq!(second.reference().values(), ramp(50, 0.0));
@@ -50,10 +53,7 @@ fn an_update_touches_only_its_own_detector() {
 
 #[test]
 fn a_failed_predict_changes_nothing() {
-    let mut detector = KsDrift::builder(ramp(50, 0.0))
-        .update_x_ref(ReferenceUpdate::Last { n: 60 })
-        .build()
-        .unwrap();
+    let mut detector = keeping_the_last(60);
     assert!(detector.predict(&[1.0, f64::NAN]).is_err());
     assert!(detector.predict(Vec::<f64>::new()).is_err());
     assert!(detector.predict(Samples::new(vec![1.0, 2.0], 2).unwrap()).is_err());
@@ -71,23 +71,12 @@ fn raw_rows_never_mix_with_preprocessed_ones() {
     let negated: Vec<f64> = reference.iter().chain(&batch).map(|x| -x).collect();
     let raw = [&reference[..], &batch].concat();
 
-    let mut at_init = KsDrift::builder(reference.clone())
-        .preprocess(negate)
-        .update_x_ref(update)
-        .build()
-        .unwrap();
-    let mut each_call = KsDrift::builder(reference.clone())
-        .preprocess(negate)
-        .preprocess_at_init(false)
-        .update_x_ref(update)
-        .build()
-        .unwrap();
-    let mut given = KsDrift::builder(negated[..50].to_vec())
-        .preprocess(negate)
-        .x_ref_preprocessed(true)
-        .update_x_ref(update)
-        .build()
-        .unwrap();
+    let with = |rows: &[f64], options: DriftConfig| {
+        KsDrift::with_preprocess(rows.to_vec(), options.reference_update(update), negate).unwrap()
+    };
+    let mut at_init = with(&reference, options());
+    let mut each_call = with(&reference, options().preprocess_at_init(false));
+    let mut given = with(&negated[..50], options().reference_is_preprocessed(true));
     let outcomes = [
         at_init.predict(&batch).unwrap(),
         each_call.predict(&batch).unwrap(),
@@ -111,14 +100,12 @@ fn preprocessing_runs_when_it_was_asked_to() {
     for (at_init, expected) in [(true, [1, 2, 3]), (false, [0, 2, 4])] {
         let calls = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&calls);
-        let mut detector = KsDrift::builder(ramp(50, 0.0))
-            .preprocess_at_init(at_init)
-            .preprocess(move |rows| {
-                counter.fetch_add(1, Ordering::Relaxed);
-                negate(rows)
-            })
-            .build()
-            .unwrap();
+        let count = move |rows: &Samples<'_>| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            negate(rows)
+        };
+        let options = options().preprocess_at_init(at_init);
+        let mut detector = KsDrift::with_preprocess(ramp(50, 0.0), options, count).unwrap();
         let mut seen = vec![calls.load(Ordering::Relaxed)];
         for _ in 0..2 {
             detector.predict(ramp(10, 0.0)).unwrap();
@@ -139,25 +126,24 @@ fn preprocessing_may_change_the_number_of_features_but_not_of_rows() {
             .into())
     };
     let wide = Samples::new(ramp(60, 0.0), 3).unwrap();
-    let mut detector = KsDrift::builder(wide.clone()).preprocess(sum).build().unwrap();
-    assert_eq!(detector.predict(&wide).unwrap().data.p_val, [1.0]);
+    let mut detector = KsDrift::with_preprocess(wide.clone(), options(), sum).unwrap();
+    assert_eq!(detector.predict(&wide).unwrap().data.p_values, [1.0]);
     let drop_rows = |_: &Samples<'_>| -> Result<Samples<'static>, BoxError> { Ok(vec![1.0].into()) };
     assert!(matches!(
-        KsDrift::builder(wide.clone()).preprocess(drop_rows).build(),
+        KsDrift::with_preprocess(wide.clone(), options(), drop_rows),
         Err(DetectorError::Shape { .. })
     ));
     let fail = |_: &Samples<'_>| -> Result<Samples<'static>, BoxError> { Err("no".into()) };
     assert!(matches!(
-        KsDrift::builder(wide).preprocess(fail).build(),
+        KsDrift::with_preprocess(wide, options(), fail),
         Err(DetectorError::Preprocess { what: "reference", .. })
     ));
 }
 
 fn reservoir(n: usize, n_reference: usize, seed: u64) -> KsDrift {
-    KsDrift::builder((0..n_reference).map(|i| i as f64).collect::<Vec<_>>())
-        .update_x_ref(ReferenceUpdate::ReservoirSampling { n, seed })
-        .build()
-        .unwrap()
+    let reference: Vec<f64> = (0..n_reference).map(|i| i as f64).collect();
+    let update = ReferenceUpdate::ReservoirSampling { n, seed };
+    KsDrift::new(reference, options().reference_update(update)).unwrap()
 }
 
 #[test]
@@ -209,42 +195,24 @@ fn features_and_batches_are_decided_as_asked() {
         .map(|i| f64::from(i / 2) / 30.0 + if i % 2 == 1 { 0.5 } else { 0.0 })
         .collect();
     let batch = Samples::new(batch, 2).unwrap();
-    let builder = KsDrift::builder(reference.clone());
-    let feature = builder
-        .clone()
-        .drift_type(DriftType::Feature)
-        .build()
-        .unwrap()
-        .test(&batch)
-        .unwrap();
+    let ks = |options| KsDrift::new(reference.clone(), options).unwrap().test(&batch).unwrap();
+    let feature = ks(options().drift_type(DriftType::Feature));
     assert_eq!(feature.data.is_drift, Decision::Feature(vec![false, true]));
     for correction in [Correction::Bonferroni, Correction::Fdr] {
-        let outcome = builder
-            .clone()
-            .correction(correction)
-            .build()
-            .unwrap()
-            .test(&batch)
-            .unwrap();
+        let outcome = ks(options().correction(correction));
         assert_eq!(outcome.data.is_drift, Decision::Batch(true));
     }
-    let cvm = CvmDrift::builder(reference)
-        .drift_type(DriftType::Feature)
-        .build()
-        .unwrap()
-        .test(&batch)
-        .unwrap();
+    let cvm = CvmDrift::new(reference.clone(), options().drift_type(DriftType::Feature)).unwrap();
+    let cvm = cvm.test(&batch).unwrap();
     assert_eq!(cvm.data.is_drift, Decision::Feature(vec![false, true]));
     assert_eq!(cvm.meta.name, "CvmDrift");
 }
 
+/// Readers of alibi-detect's outcomes can read these.
 #[test]
-fn outcomes_have_the_names_that_users_know() {
-    let outcome = KsDrift::builder(ramp(50, 0.0))
-        .build()
-        .unwrap()
-        .test(ramp(50, 0.0))
-        .unwrap();
+fn outcomes_have_alibi_detects_keys() {
+    let detector = KsDrift::new(ramp(50, 0.0), options()).unwrap();
+    let outcome = detector.test(ramp(50, 0.0)).unwrap();
     let json = serde_json::to_value(&outcome).unwrap();
     assert_eq!(json["data"]["is_drift"], false);
     assert_eq!(json["data"]["p_val"][0], 1.0);
@@ -260,17 +228,28 @@ fn outcomes_have_the_names_that_users_know() {
 
 #[test]
 fn options_out_of_range_are_refused() {
-    let builder = || KsDrift::builder(ramp(10, 0.0));
-    for p_val in [0.0, 1.0, -0.1, f64::NAN] {
+    let ks = |options| KsDrift::new(ramp(10, 0.0), options);
+    for level in [0.0, 1.0, -0.1, f64::NAN] {
         assert!(matches!(
-            builder().p_val(p_val).build(),
-            Err(DetectorError::InvalidOption { option: "p_val", .. })
+            ks(options().level(level)),
+            Err(DetectorError::InvalidOption { option: "level", .. })
         ));
     }
-    assert!(builder().update_x_ref(ReferenceUpdate::Last { n: 0 }).build().is_err());
-    assert!(builder().n_seen(9).build().is_err());
-    assert!(KsDrift::builder(Vec::<f64>::new()).build().is_err());
-    assert!(KsDrift::builder(vec![1.0, f64::NAN]).build().is_err());
+    assert!(ks(options().reference_update(ReferenceUpdate::Last { n: 0 })).is_err());
+    assert!(matches!(
+        KsDrift::new(Vec::<f64>::new(), options()),
+        Err(DetectorError::Empty { .. })
+    ));
+    assert!(KsDrift::new(vec![1.0, f64::NAN], options()).is_err());
+    let one_sided = options().alternative(Alternative::Greater);
+    assert!(ks(one_sided.clone()).is_ok());
+    assert!(matches!(
+        CvmDrift::new(ramp(10, 0.0), one_sided),
+        Err(DetectorError::InvalidOption {
+            option: "alternative",
+            ..
+        })
+    ));
     assert!(Samples::new(vec![1.0; 3], 2).is_err());
     assert!(Samples::new(vec![1.0; 3], 0).is_err());
 }

@@ -1,7 +1,7 @@
 //! KsDrift against the outcomes that alibi-detect's KSDrift gives; `fixtures/detectors/make_ks_drift.py` makes the cases.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use riptide_detectors::drift::{Correction, Decision, DriftType, ReferenceUpdate, Threshold};
+use riptide_detectors::drift::{Correction, Decision, DriftConfig, DriftType, Level, ReferenceUpdate};
 use riptide_detectors::{KsDrift, Samples};
 use riptide_stats::ks::Alternative;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ struct Options {
 struct Step {
     batch: Vec<i64>,
     is_drift: Decision,
-    threshold: Threshold,
+    threshold: Level,
     p_val: Vec<f64>,
     distance: Vec<f64>,
     n_reference: usize,
@@ -48,22 +48,20 @@ fn compare(golden: &Golden) -> usize {
     let mut compared = 0;
     for (index, case) in golden.cases.iter().enumerate() {
         let options = &case.options;
-        let mut builder = KsDrift::builder(rows(&case.reference, case.n_features))
-            .p_val(options.p_val)
+        let mut config = DriftConfig::default()
+            .level(options.p_val)
             .correction(options.correction)
             .alternative(options.alternative)
             .drift_type(options.drift_type);
-        if let Some(n) = options.last {
-            builder = builder.update_x_ref(ReferenceUpdate::Last { n });
-        }
-        let mut detector = builder.build().unwrap();
+        config.reference_update = options.last.map(|n| ReferenceUpdate::Last { n });
+        let mut detector = KsDrift::new(rows(&case.reference, case.n_features), config).unwrap();
         for (number, step) in case.steps.iter().enumerate() {
             let data = detector.predict(rows(&step.batch, case.n_features)).unwrap().data;
             let place = format!("case {index}, step {number}");
             assert_eq!(data.is_drift, step.is_drift, "{place}");
-            assert_eq!(data.threshold, step.threshold, "{place}");
+            assert_eq!(data.level, step.threshold, "{place}");
             assert_eq!(detector.reference().len(), step.n_reference, "{place}");
-            for (found, expected) in [(&data.p_val, &step.p_val), (&data.distance, &step.distance)] {
+            for (found, expected) in [(&data.p_values, &step.p_val), (&data.distance, &step.distance)] {
                 assert_eq!(found.len(), expected.len(), "{place}");
                 for (found, expected) in found.iter().zip(expected) {
                     let (found, expected) = (*found as f32, *expected as f32);

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use riptide_detectors::distillation::score;
-use riptide_detectors::{BoxError, KsDrift, Loss, ModelDistillation, Probabilities, ScoringNetworks};
+use riptide_detectors::distillation::{DistillationConfig, score};
+use riptide_detectors::drift::DriftConfig;
+use riptide_detectors::{KsDrift, Loss, ModelDistillation, Probabilities, networks_fn};
 use riptide_stats::ks::Alternative;
 use serde::Deserialize;
 
@@ -68,22 +69,14 @@ fn scores_agree_with_alibi_detect() {
     }
 }
 
-/// Networks are not needed where the scores are known.
-struct NoNetworks;
-
-impl ScoringNetworks for NoNetworks {
-    fn n_classes(&self) -> usize {
-        10
-    }
-    fn predict_proba(&self, _: &[u8], _: [usize; 3]) -> Result<Probabilities, BoxError> {
-        Err("there are no networks".into())
-    }
-}
-
 #[test]
 fn thresholds_agree_with_numpy() {
     let golden = golden();
-    let mut detector = ModelDistillation::builder(NoNetworks).build().unwrap();
+    // Networks are not needed if the scores are known.
+    let none = networks_fn(10, |_: &[u8], _: [usize; 3]| -> Result<Probabilities, _> {
+        Err("not asked".into())
+    });
+    let mut detector = ModelDistillation::new(none, DistillationConfig::default()).unwrap();
     for (percentile, expected) in &golden.thresholds {
         let percentile: f64 = percentile.parse().unwrap();
         let found = detector
@@ -97,7 +90,7 @@ fn thresholds_agree_with_numpy() {
             .infer_threshold_from_scores(&golden.threshold_scores, percentile, 0.25)
             .unwrap();
         assert_eq!(with_margin, found + 0.25);
-        assert_eq!(detector.threshold(), Some(with_margin));
+        assert_eq!(detector.config().threshold, Some(with_margin));
     }
 }
 
@@ -107,7 +100,7 @@ fn array(shared: &Path, name: &str) -> Vec<f32> {
     archive.by_name(name).unwrap().unwrap().into_vec().unwrap()
 }
 
-/// All 128 instances, where the golden outputs are at hand.
+/// All 128 instances, if the golden outputs are at hand.
 #[test]
 fn all_given_outputs_are_reproduced() {
     let Some(shared) = std::env::var_os("RIPTIDE_SHARED") else {
@@ -132,10 +125,8 @@ fn all_given_outputs_are_reproduced() {
 #[test]
 fn scores_feed_the_drift_test() {
     let golden = golden();
-    let detector = KsDrift::builder(golden.threshold_scores.clone())
-        .alternative(Alternative::Greater)
-        .build()
-        .unwrap();
+    let options = DriftConfig::default().alternative(Alternative::Greater);
+    let detector = KsDrift::new(golden.threshold_scores.clone(), options).unwrap();
     let same = detector.test(&golden.threshold_scores).unwrap();
     assert_eq!((same.distance(), same.is_drift()), (0.0, false));
     let harder: Vec<f32> = golden.threshold_scores.iter().map(|score| score + 100.0).collect();

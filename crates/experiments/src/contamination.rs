@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use riptide_corruptions::Severity;
 use riptide_detectors::HarmTest;
-use riptide_detectors::harm::HarmData;
+use riptide_detectors::harm::{HarmConfig, HarmData};
 use riptide_stats::ks::{Method, Reference};
 
 use crate::harmfulness::{CorruptedPass, Kind, Pass, Place, pool};
@@ -173,7 +173,7 @@ impl Detectors {
     fn new(reference: Vec<f64>, params: &ProtocolParams) -> Result<Self, ExperimentError> {
         Ok(Self {
             ks: Reference::new(&reference)?,
-            harm: HarmTest::builder(reference).p_val(params.p_val).build()?,
+            harm: HarmTest::new(&reference, HarmConfig::default().level(params.p_val))?,
         })
     }
 }

@@ -75,6 +75,7 @@ pub(crate) fn harm_cells(batches: &[Batch], protocol: &Protocol) -> Vec<HarmCell
 #[cfg(test)]
 mod tests {
     use riptide_detectors::HarmTest;
+    use riptide_detectors::harm::HarmConfig;
 
     use super::*;
     use crate::ProtocolParams;
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn cells_count_what_the_test_says() {
         let reference: Vec<f64> = (0..1000).map(f64::from).collect();
-        let test = HarmTest::builder(reference).build().unwrap();
+        let test = HarmTest::new(&reference, HarmConfig::default()).unwrap();
         let batch = |high: usize, repeat| {
             let even = (0..10 - high).map(|i| 1000.0 * (i as f64 + 0.5) / (10 - high) as f64);
             let scores: Vec<f64> = even.chain((0..high).map(|_| 2000.0)).collect();

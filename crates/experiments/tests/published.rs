@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use flate2::read::GzDecoder;
 use riptide_datasets::ImageSet;
 use riptide_detectors::distillation::score;
-use riptide_detectors::{KsDrift, Loss, Samples};
+use riptide_detectors::drift::DriftConfig;
+use riptide_detectors::{KsDrift, Loss};
 use riptide_models::{Network, NetworkPair};
 use riptide_stats::ks::Alternative;
 use riptide_stats::summary::percentile;
@@ -114,12 +115,10 @@ fn the_published_job_gives_the_published_numbers() {
             "clean_0_16" => wide[..16].to_vec(),
             other => scores_of(other.trim_end_matches("_first16")),
         };
-        let mut detector = KsDrift::builder(Samples::new(wide[1000..2000].to_vec(), 1).unwrap())
-            .alternative(drift.alternative.parse::<Alternative>().unwrap())
-            .build()
-            .unwrap();
-        let data = detector.predict(Samples::new(batch, 1).unwrap()).unwrap().data;
-        let (p_val, distance) = (data.p_val[0], data.distance[0]);
+        let config = DriftConfig::default().alternative(drift.alternative.parse::<Alternative>().unwrap());
+        let mut detector = KsDrift::new(wide[1000..2000].to_vec(), config).unwrap();
+        let data = detector.predict(batch).unwrap().data;
+        let (p_val, distance) = (data.p_values[0], data.distance[0]);
         assert!(is_close(p_val, drift.p_val, 1e-3), "{drift:?}: p {p_val}");
         assert!(
             is_close(distance, drift.distance, 1e-3),

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use riptide_stats::ks::{Alternative, Method, Reference};
-use riptide_stats::multiple_testing::{Threshold, benjamini_hochberg, bonferroni};
+use riptide_stats::multiple_testing::{Level, benjamini_hochberg, bonferroni};
 
 /// The quantiles of an exponential distribution, in a scattered order and shifted.
 fn scores(n: usize, phase: f64, shift: f64) -> Vec<f64> {
@@ -37,9 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("Bonferroni", bonferroni(&p_values, 0.05)?),
         ("Benjamini-Hochberg", benjamini_hochberg(&p_values, 0.05)?),
     ] {
-        let bounds = match decision.threshold {
-            Threshold::Single(bound) => vec![bound; p_values.len()],
-            Threshold::PerRank(bounds) => bounds,
+        let bounds = match decision.level {
+            Level::Single(bound) => vec![bound; p_values.len()],
+            Level::PerRank(bounds) => bounds,
         };
         let last = p_values.iter().zip(bounds).rposition(|(p, bound)| *p < bound);
         println!("{} of them by {name}", last.map_or(0, |last| last + 1));

@@ -2,7 +2,7 @@
 
 /// Why a statistic could not be computed.
 ///
-/// Every variant says which argument was at fault and where.
+/// Every variant says which argument was at fault, and at which place.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatsError {
@@ -11,9 +11,9 @@ pub enum StatsError {
     TooFew {
         /// The argument.
         what: &'static str,
-        /// Values that there have to be.
+        /// How many values are needed.
         needed: usize,
-        /// Values that there are.
+        /// How many values it holds.
         found: usize,
     },
 
@@ -26,7 +26,7 @@ pub enum StatsError {
         index: usize,
     },
 
-    /// An argument holds an infinite value where only finite ones have a meaning.
+    /// An argument holds an infinite value, but only finite ones have a meaning.
     #[error("{what}: the value at index {index} is {value}; it has to be finite")]
     NotFinite {
         /// The argument.
@@ -37,14 +37,14 @@ pub enum StatsError {
         value: f64,
     },
 
-    /// A number lies outside of its range.
+    /// A number lies outside its range.
     #[error("{what} is {value}; it has to lie in {range}")]
     OutOfRange {
-        /// The argument, with its index where it is one of several.
+        /// The argument, with its index if it is one of several.
         what: String,
         /// Its value.
         value: f64,
-        /// Where it has to lie, in interval notation.
+        /// The range allowed, in interval notation.
         range: &'static str,
     },
 
@@ -69,14 +69,14 @@ pub enum StatsError {
         n_batch: usize,
     },
 
-    /// A name is none of those known.
+    /// A name that nothing has.
     #[error("unknown {what} {name:?}; one of {known}")]
     UnknownName {
-        /// What was to be named.
+        /// What was being named.
         what: &'static str,
         /// The name given.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: &'static str,
     },
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An estimate with an interval around it; what covers how often is said by whoever makes it.
+/// An estimate with an interval around it. Whatever makes it says what the interval covers, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The estimate.

@@ -1,4 +1,4 @@
-//! Two-sample tests and multiple-testing corrections.
+//! Two-sample tests, corrections for multiple testing and intervals.
 //!
 //! Slices in, p-values out. A monitor holds the scores of a reference and asks, for every batch of new ones, whether they
 //! still come from the same distribution:
@@ -27,8 +27,8 @@
 //! - [`Interval`] and [`wilson`]: proportions with their uncertainty.
 //! - [`summary`]: mean, standard deviation, percentiles.
 //!
-//! The tests give scipy's numbers, to 1e-15 in the statistic and 1e-10 of the p-value; where scipy approximates, they
-//! are as close to the exact value. NaN and empty samples are errors, infinities and ties ordinary input.
+//! The tests give scipy's numbers, to 1e-15 in the statistic and 1e-10 of the p-value; if scipy approximates, they
+//! are as close to the exact value. NaN and empty samples are errors, infinities and ties are ordinary input.
 
 pub mod cvm;
 mod error;

@@ -1,6 +1,6 @@
 //! Corrections for testing several hypotheses at once.
 //!
-//! Both decide as alibi-detect's univariate drift detectors do, with strict inequalities, and report the bound that
+//! Both decide as alibi-detect's univariate drift detectors do, with strict inequalities, and report the level that
 //! decided.
 
 use serde::{Deserialize, Serialize};
@@ -12,17 +12,17 @@ use crate::error::{StatsError, check_probability};
 pub struct Decision {
     /// Whether at least one hypothesis is rejected.
     pub is_rejected: bool,
-    /// The bound below which a p-value rejects.
-    pub threshold: Threshold,
+    /// The level below which a p-value rejects, after the correction.
+    pub level: Level,
 }
 
-/// The bound, or the bounds, that p-values were compared with.
+/// The significance level, or levels, that p-values were compared with, after a correction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Threshold {
-    /// One bound for every p-value.
+pub enum Level {
+    /// One level for every p-value.
     Single(f64),
-    /// The bound of the i-th smallest p-value, for every i.
+    /// The level of the i-th smallest p-value, for every i.
     PerRank(Vec<f64>),
 }
 
@@ -34,39 +34,39 @@ pub enum Threshold {
 /// [`StatsError::TooFew`] for no p-values, [`StatsError::OutOfRange`] for a p-value or level outside of [0, 1].
 ///
 /// ```
-/// use riptide_stats::multiple_testing::{Threshold, bonferroni};
+/// use riptide_stats::multiple_testing::{Level, bonferroni};
 ///
 /// let decision = bonferroni(&[0.2, 0.01], 0.05)?;
 /// assert!(decision.is_rejected);
-/// assert_eq!(decision.threshold, Threshold::Single(0.025));
+/// assert_eq!(decision.level, Level::Single(0.025));
 /// # Ok::<(), riptide_stats::StatsError>(())
 /// ```
 pub fn bonferroni(p_values: &[f64], level: f64) -> Result<Decision, StatsError> {
     check("level", p_values, level)?;
-    let threshold = level / p_values.len() as f64;
-    let is_rejected = p_values.iter().any(|&p| p < threshold);
+    let bound = level / p_values.len() as f64;
+    let is_rejected = p_values.iter().any(|&p| p < bound);
     Ok(Decision {
         is_rejected,
-        threshold: Threshold::Single(threshold),
+        level: Level::Single(bound),
     })
 }
 
 /// Benjamini and Hochberg's procedure (1995): with the n p-values in ascending order, rejects when p_i < q i / n for
 /// any i in 1..=n.
 ///
-/// Keeps the expected fraction of false ones among the rejections at `q` at most, for independent tests. The threshold
-/// is the largest bound that its p-value passes; where none passes, all bounds, by rank.
+/// Keeps the expected fraction of false ones among the rejections at `q` at most, for independent tests. The level
+/// reported is the largest bound q i / n that its p-value passes; if none passes, all bounds, by rank.
 ///
 /// # Errors
 /// [`StatsError::TooFew`] for no p-values, [`StatsError::OutOfRange`] for a p-value or `q` outside of [0, 1].
 ///
 /// ```
-/// use riptide_stats::multiple_testing::{Threshold, benjamini_hochberg};
+/// use riptide_stats::multiple_testing::{Level, benjamini_hochberg};
 ///
 /// let decision = benjamini_hochberg(&[0.9, 0.01, 0.03, 0.8], 0.08)?;
 /// assert!(decision.is_rejected);
-/// assert_eq!(decision.threshold, Threshold::Single(0.04));
-/// assert_eq!(benjamini_hochberg(&[0.9, 0.6], 0.5)?.threshold, Threshold::PerRank(vec![0.25, 0.5]));
+/// assert_eq!(decision.level, Level::Single(0.04));
+/// assert_eq!(benjamini_hochberg(&[0.9, 0.6], 0.5)?.level, Level::PerRank(vec![0.25, 0.5]));
 /// # Ok::<(), riptide_stats::StatsError>(())
 /// ```
 pub fn benjamini_hochberg(p_values: &[f64], q: f64) -> Result<Decision, StatsError> {
@@ -84,11 +84,11 @@ pub fn benjamini_hochberg(p_values: &[f64], q: f64) -> Result<Decision, StatsErr
     Ok(match largest {
         Some(bound) => Decision {
             is_rejected: true,
-            threshold: Threshold::Single(bound),
+            level: Level::Single(bound),
         },
         None => Decision {
             is_rejected: false,
-            threshold: Threshold::PerRank(bounds),
+            level: Level::PerRank(bounds),
         },
     })
 }

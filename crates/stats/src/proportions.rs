@@ -9,7 +9,7 @@ use crate::StatsError;
 /// equally likely: P(X ≥ x), X hypergeometric (N, K, n).
 ///
 /// # Errors
-/// [`StatsError::TooFew`] for an empty batch or reference, [`StatsError::OutOfRange`] where more have it than there are,
+/// [`StatsError::TooFew`] for an empty batch or reference, [`StatsError::OutOfRange`] if more have it than there are,
 /// [`StatsError::TooLarge`] for 2^53 or more together.
 ///
 /// ```

@@ -4,7 +4,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, LogNormal, Normal};
-use riptide_detectors::drift::Correction;
+use riptide_detectors::drift::{Correction, DriftConfig};
+use riptide_detectors::harm::HarmConfig;
 use riptide_detectors::{CvmDrift, DetectorError, HarmTest, KsDrift, Samples};
 use riptide_stats::ks::Alternative;
 use riptide_stats::summary;
@@ -50,25 +51,21 @@ pub(crate) fn false_alarm_rates(
         let wide_reference = Samples::new(wide_reference.to_vec(), 4)?;
         let wide_batch = Samples::new(wide_batch, 4)?;
         let ks = |alternative| {
-            KsDrift::builder(reference.clone())
-                .alternative(alternative)
-                .build()?
-                .test(&batch)
+            KsDrift::new(reference.clone(), DriftConfig::default().alternative(alternative))?.test(&batch)
         };
         let wide = |correction| {
-            KsDrift::builder(wide_reference.clone())
-                .correction(correction)
-                .build()?
-                .test(&wide_batch)
+            KsDrift::new(wide_reference.clone(), DriftConfig::default().correction(correction))?.test(&wide_batch)
         };
-        let harm = HarmTest::builder(reference.clone()).build()?.test(&batch)?.data;
+        let harm = HarmTest::new(&reference, HarmConfig::default())?.test(&batch)?.data;
         let drifts = [
             ks(Alternative::TwoSided)?.is_drift(),
             ks(Alternative::Greater)?.is_drift(),
             ks(Alternative::Less)?.is_drift(),
             wide(Correction::Bonferroni)?.is_drift(),
             wide(Correction::Fdr)?.is_drift(),
-            CvmDrift::builder(reference.clone()).build()?.test(&batch)?.is_drift(),
+            CvmDrift::new(reference.clone(), DriftConfig::default())?
+                .test(&batch)?
+                .is_drift(),
             harm.is_significant,
             harm.is_harmful,
         ];
@@ -135,7 +132,7 @@ pub(crate) fn harm(
     let cdf = |(mean, deviation): (f64, f64), x| LogNormalCdf::new(mean, deviation).map_or(f64::NAN, |law| law.cdf(x));
     let (mut excess, mut estimates, mut covered, mut held, mut alarms) = (vec![], vec![], 0, 0, 0);
     for _ in 0..n_batches {
-        let test = HarmTest::builder(scores(N_REFERENCE, CLEAN, &mut rng)).build()?;
+        let test = HarmTest::new(&scores(N_REFERENCE, CLEAN, &mut rng), HarmConfig::default())?;
         let mut batch = scores(n, clean_law, &mut rng);
         let worse = scores(n, harmful.law(), &mut rng);
         for (score, worse) in batch.iter_mut().zip(worse) {

@@ -62,7 +62,7 @@ impl std::str::FromStr for Loss {
 /// # Errors
 /// [`DetectorError::Shape`] for lengths that disagree, [`DetectorError::InvalidOption`] for a temperature that is not
 /// positive and finite, [`DetectorError::InvalidProbability`] and [`DetectorError::NotNormalized`] for rows that are
-/// no probabilities.
+/// not probabilities.
 ///
 /// ```
 /// use riptide_detectors::distillation::{Loss, score};
@@ -87,17 +87,17 @@ pub fn score(
         .chunks_exact(n_classes)
         .zip(distilled.chunks_exact(n_classes));
     Ok(rows
-        .map(|(teacher, student)| {
-            temper(teacher, temperature, &mut tempered);
+        .map(|(classifier, distilled)| {
+            temper(classifier, temperature, &mut tempered);
             match loss {
-                Loss::Kld => kld(&tempered, student),
-                Loss::Xent => xent(&tempered, student),
+                Loss::Kld => kld(&tempered, distilled),
+                Loss::Xent => xent(&tempered, distilled),
             }
         })
         .collect())
 }
 
-/// Errors unless `temperature` is positive and finite.
+/// Returns an error unless `temperature` is positive and finite.
 pub(crate) fn check_temperature(temperature: f64) -> Result<(), DetectorError> {
     if temperature > 0.0 && temperature.is_finite() {
         return Ok(());
@@ -105,8 +105,8 @@ pub(crate) fn check_temperature(temperature: f64) -> Result<(), DetectorError> {
     Err(DetectorError::option("temperature", temperature, "positive and finite"))
 }
 
-/// Class probabilities, row-major (N, n_classes), at a temperature T: y^(1/T) / Σ y^(1/T) of each row, as a network is taught with. A temperature of 1
-/// changes nothing.
+/// Class probabilities, row-major (N, n_classes), at a temperature T: y^(1/T) / Σ y^(1/T) of each row: the soft targets that a network is distilled
+/// from. A temperature of 1 changes nothing.
 ///
 /// # Errors
 /// Those of [`score`].
@@ -143,17 +143,17 @@ pub(crate) fn temper(row: &[f32], temperature: f64, out: &mut [f32]) {
     }
 }
 
-fn kld(teacher: &[f32], student: &[f32]) -> f32 {
-    let terms = teacher.iter().zip(student).map(|(&y, &y_hat)| {
+fn kld(classifier: &[f32], distilled: &[f32]) -> f32 {
+    let terms = classifier.iter().zip(distilled).map(|(&y, &y_hat)| {
         let (y, y_hat) = (f64::from(y.clamp(EPSILON, 1.0)), f64::from(y_hat.clamp(EPSILON, 1.0)));
         y * (y / y_hat).ln()
     });
     terms.sum::<f64>() as f32
 }
 
-fn xent(teacher: &[f32], student: &[f32]) -> f32 {
-    let sum: f64 = student.iter().copied().map(f64::from).sum();
-    let terms = teacher.iter().zip(student).map(|(&y, &y_hat)| {
+fn xent(classifier: &[f32], distilled: &[f32]) -> f32 {
+    let sum: f64 = distilled.iter().copied().map(f64::from).sum();
+    let terms = classifier.iter().zip(distilled).map(|(&y, &y_hat)| {
         let y_hat = ((f64::from(y_hat) / sum) as f32).clamp(EPSILON, 1.0 - EPSILON);
         f64::from(y) * f64::from(y_hat).ln()
     });
@@ -164,27 +164,27 @@ fn xent(teacher: &[f32], student: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    const TEACHER: [f32; 3] = [0.7, 0.2, 0.1];
-    const STUDENT: [f32; 3] = [0.6, 0.3, 0.1];
+    const CLASSIFIER: [f32; 3] = [0.7, 0.2, 0.1];
+    const DISTILLED: [f32; 3] = [0.6, 0.3, 0.1];
 
     #[test]
     fn equals_the_formula() {
-        let kld = score(&TEACHER, &STUDENT, 3, Loss::Kld, 1.0).unwrap()[0];
+        let kld = score(&CLASSIFIER, &DISTILLED, 3, Loss::Kld, 1.0).unwrap()[0];
         let expected = 0.7 * (0.7_f64 / 0.6).ln() + 0.2 * (0.2_f64 / 0.3).ln();
         assert!((f64::from(kld) - expected).abs() < 1e-7, "{kld} {expected}");
-        let xent = score(&TEACHER, &STUDENT, 3, Loss::Xent, 1.0).unwrap()[0];
+        let xent = score(&CLASSIFIER, &DISTILLED, 3, Loss::Xent, 1.0).unwrap()[0];
         let expected = -(0.7 * 0.6_f64.ln() + 0.2 * 0.3_f64.ln() + 0.1 * 0.1_f64.ln());
         assert!((f64::from(xent) - expected).abs() < 1e-6, "{xent} {expected}");
     }
 
     #[test]
-    fn only_the_teacher_is_tempered() {
-        let hot = score(&TEACHER, &STUDENT, 3, Loss::Kld, 3.0).unwrap()[0];
-        let powers: Vec<f64> = TEACHER.iter().map(|&y| f64::from(y).powf(1.0 / 3.0)).collect();
+    fn only_the_classifier_is_tempered() {
+        let hot = score(&CLASSIFIER, &DISTILLED, 3, Loss::Kld, 3.0).unwrap()[0];
+        let powers: Vec<f64> = CLASSIFIER.iter().map(|&y| f64::from(y).powf(1.0 / 3.0)).collect();
         let sum: f64 = powers.iter().sum();
         let expected: f64 = powers
             .iter()
-            .zip(STUDENT)
+            .zip(DISTILLED)
             .map(|(p, s)| p / sum * ((p / sum) / f64::from(s)).ln())
             .sum();
         assert!((f64::from(hot) - expected).abs() < 1e-6, "{hot} {expected}");

@@ -1,15 +1,15 @@
-//! Model distillation: the score, the detector over it, and how the distilled network is fitted.
+//! Model distillation: the score, and a detector over it that flags single images.
 //!
-//! A small network, distilled from the classifier on clean data, follows it well there and badly where the classifier's
-//! answers have changed. The divergence between the two is the harmfulness score (after Vacanti & Van Looveren 2020,
+//! A small network, distilled from the classifier on clean data, follows it well there and badly on images that change the
+//! classifier's answers. The divergence between the two is the harmfulness score (after Vacanti & Van Looveren 2020,
 //! "Adversarial Detection and Correction by Matching Prediction Distributions").
 
-mod adam;
+mod config;
 mod detector;
-mod fit;
 mod loss;
-mod stream;
+mod outcome;
 
-pub use detector::{DistillationData, DistillationOutcome, ModelDistillation, ModelDistillationBuilder};
-pub use fit::{Distiller, EpochReport, FitOptions, FitReport, Scale, TrainableNetwork, teacher_probabilities};
+pub use config::DistillationConfig;
+pub use detector::ModelDistillation;
 pub use loss::{Loss, score, tempered};
+pub use outcome::{DistillationData, DistillationOutcome};

@@ -1,19 +1,25 @@
 //! Has the distribution of one or several features changed?
+//!
+//! [`KsDrift`] and [`CvmDrift`] test every feature of a batch against a reference and correct for the number of features, as
+//! alibi-detect's univariate drift detectors do. Outcomes serialise with alibi-detect's keys; [`DriftState`] keeps a running
+//! test.
 
 mod config;
 mod cvm;
 mod ks;
 mod outcome;
 mod samples;
+mod state;
 mod univariate;
 mod update;
 
-pub(crate) use config::check_p_val;
+pub(crate) use config::check_level;
 pub use config::{Correction, DriftConfig, DriftType};
-pub use cvm::{CvmDrift, CvmFeatureTest};
-pub use ks::{KsDrift, KsFeatureTest};
+pub use cvm::{CramerVonMises, CvmDrift};
+pub use ks::{KolmogorovSmirnov, KsDrift};
 pub use outcome::{Decision, DriftData, DriftOutcome, FeatureScore, Meta};
-pub use riptide_stats::multiple_testing::Threshold;
+pub use riptide_stats::multiple_testing::Level;
 pub use samples::Samples;
-pub use univariate::{FeatureTest, Preprocess, UnivariateDrift, UnivariateDriftBuilder};
+pub use state::DriftState;
+pub use univariate::{FeatureTest, Preprocess, UnivariateDrift};
 pub use update::ReferenceUpdate;

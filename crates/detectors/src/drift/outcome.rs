@@ -1,6 +1,6 @@
 //! What a user reads after a drift test.
 
-use riptide_stats::multiple_testing::Threshold;
+use riptide_stats::multiple_testing::Level;
 use serde::{Deserialize, Serialize};
 
 /// Which detector spoke.
@@ -10,7 +10,7 @@ pub struct Meta {
     pub name: String,
     /// The kind of question it answers: `drift` or `adversarial`.
     pub detector_type: String,
-    /// The kind of data it was built for, where the user said so, as `image` or `tabular`.
+    /// The kind of data it was made for, if the user said so, as `image` or `tabular`.
     pub data_type: Option<String>,
     /// Whether it tests one instance at a time; false for every detector here.
     pub online: bool,
@@ -52,22 +52,29 @@ impl Decision {
 }
 
 /// The test's findings.
+///
+/// Its JSON has alibi-detect's keys, so that readers of alibi-detect's outcomes can read it: `is_drift`, `distance`, `p_val`
+/// and `threshold`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DriftData {
     /// The decision.
     pub is_drift: Decision,
     /// The test statistic of each feature.
     pub distance: Vec<f64>,
-    /// The p-value of each feature, uncorrected, 0..=1.
-    pub p_val: Vec<f64>,
-    /// What the p-values were compared with: p_val itself for decisions on features; p_val / n_features under Bonferroni; under the
-    /// false discovery rate the largest bound that a sorted p-value passed, or every rank's bound where none did.
-    pub threshold: Threshold,
+    /// The p-value of each feature, uncorrected, 0..=1; `p_val` in JSON.
+    #[serde(rename = "p_val")]
+    pub p_values: Vec<f64>,
+    /// What the p-values were compared with; `threshold` in JSON. The level itself for decisions on features; level / n_features
+    /// under Bonferroni; under the false discovery rate the largest bound that a sorted p-value passed, or the bound of every rank if
+    /// none did.
+    #[serde(rename = "threshold")]
+    pub level: Level,
 }
 
 /// What a drift test found out about a batch.
 ///
-/// As JSON: `{"meta": {"name": …}, "data": {"is_drift": …, "distance": […], "p_val": […], "threshold": …}}`.
+/// As JSON, with alibi-detect's keys:
+/// `{"meta": {"name": …}, "data": {"is_drift": …, "distance": […], "p_val": […], "threshold": …}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DriftOutcome {
     /// Which detector spoke.
@@ -85,8 +92,8 @@ impl DriftOutcome {
 
     /// The smallest p-value: the p-value itself for a single feature.
     #[must_use]
-    pub fn p_val(&self) -> f64 {
-        self.data.p_val.iter().copied().fold(1.0, f64::min)
+    pub fn p_value(&self) -> f64 {
+        self.data.p_values.iter().copied().fold(1.0, f64::min)
     }
 
     /// The largest distance: the distance itself for a single feature.
@@ -102,5 +109,5 @@ pub struct FeatureScore {
     /// The test statistic.
     pub distance: f64,
     /// The p-value, uncorrected, 0..=1.
-    pub p_val: f64,
+    pub p_value: f64,
 }

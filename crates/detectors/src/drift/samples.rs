@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::error::DetectorError;
 
@@ -18,7 +18,7 @@ use crate::error::DetectorError;
 /// assert_eq!(rows.column(1), [2.0, 4.0]);
 /// # Ok::<(), riptide_detectors::DetectorError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Samples<'a> {
     values: Cow<'a, [f64]>,
     n_features: usize,
@@ -28,8 +28,7 @@ impl<'a> Samples<'a> {
     /// Takes row-major `values` with `n_features` columns.
     ///
     /// # Errors
-    /// [`DetectorError::Shape`] where the length is no multiple of `n_features`, [`DetectorError::InvalidOption`]
-    /// where that is 0.
+    /// [`DetectorError::Shape`] if the length is not a multiple of `n_features`, [`DetectorError::InvalidOption`] if that is 0.
     pub fn new(values: impl Into<Cow<'a, [f64]>>, n_features: usize) -> Result<Self, DetectorError> {
         let values = values.into();
         if n_features == 0 {
@@ -111,20 +110,17 @@ impl<'a> Samples<'a> {
     }
 }
 
-impl Samples<'static> {
-    /// The rows of a tensor (N, …), flattened to (N, -1).
-    ///
-    /// # Errors
-    /// [`DetectorError::Candle`] where the tensor cannot be read, [`DetectorError::Shape`] where it has no axis.
-    pub fn from_tensor(tensor: &Tensor) -> Result<Self, DetectorError> {
-        let n = tensor
-            .dims()
-            .first()
-            .copied()
-            .ok_or_else(|| DetectorError::shape("tensor", "(N, …)", "a scalar"))?;
-        let values = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-        let n_features = values.len().checked_div(n).unwrap_or(1);
-        Self::new(values, n_features)
+/// Read through [`Samples::new`], so that what is read is as sound as what is made.
+impl<'de> Deserialize<'de> for Samples<'static> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Unchecked {
+            values: Vec<f64>,
+            n_features: usize,
+        }
+        let Unchecked { values, n_features } = Unchecked::deserialize(deserializer)?;
+        Self::new(values, n_features).map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,45 +1,48 @@
-//! The base of every drift detector: one two-sample test a feature, corrected.
+//! The base of both drift tests: one two-sample test for each feature, corrected for their number.
 
 use std::sync::Arc;
 
 use riptide_stats::StatsError;
+use riptide_stats::ks::Alternative;
 
-use super::config::{Correction, DriftConfig, DriftType, decide};
+use super::config::{DriftConfig, decide};
 use super::outcome::{DriftData, DriftOutcome, FeatureScore, Meta};
 use super::samples::Samples;
-use super::update::ReferenceUpdate;
+use super::state::DriftState;
 use crate::error::{BoxError, DetectorError};
 
 /// Turns raw rows into the features that are tested, one row for each.
 pub type Preprocess = Arc<dyn Fn(&Samples<'_>) -> Result<Samples<'static>, BoxError> + Send + Sync>;
 
 /// A two-sample test of one feature against a reference prepared once.
-pub trait FeatureTest: Clone + std::fmt::Debug + Send + Sync {
+pub trait FeatureTest: Clone {
     /// The reference, ready for any number of batches.
     type Prepared: Clone + std::fmt::Debug + Send + Sync;
 
-    /// The detector's name in outcomes and files.
+    /// The detector's name in outcomes and saved states.
     const DETECTOR_NAME: &'static str;
+
+    /// Whether the test knows one-sided alternatives; if not, they are refused when the detector is made.
+    const HAS_ONE_SIDED: bool;
 
     /// Prepares one feature's reference values.
     ///
     /// # Errors
     /// [`StatsError`] for empty or NaN input.
-    fn prepare(&self, reference: &[f64]) -> Result<Self::Prepared, StatsError>;
+    fn prepare(reference: &[f64]) -> Result<Self::Prepared, StatsError>;
 
     /// Tests one feature of a batch.
     ///
     /// # Errors
     /// [`StatsError`] for empty or NaN input.
-    fn test(&self, reference: &Self::Prepared, batch: &[f64]) -> Result<FeatureScore, StatsError>;
+    fn test(reference: &Self::Prepared, batch: &[f64], alternative: Alternative) -> Result<FeatureScore, StatsError>;
 }
 
-/// A drift detector that tests every feature on its own and corrects for their number.
+/// A drift test that tests every feature on its own and corrects for their number.
 ///
 /// Use it as [`KsDrift`](super::KsDrift) or [`CvmDrift`](super::CvmDrift).
 #[derive(Clone)]
 pub struct UnivariateDrift<T: FeatureTest> {
-    test: T,
     config: DriftConfig,
     preprocess: Option<Preprocess>,
     reference: Reference<T>,
@@ -56,23 +59,150 @@ enum Reference<T: FeatureTest> {
 }
 
 impl<T: FeatureTest> UnivariateDrift<T> {
-    pub(crate) fn builder_with(test: T, reference: impl Into<Samples<'static>>) -> UnivariateDriftBuilder<T> {
-        let reference = reference.into();
-        UnivariateDriftBuilder {
-            test,
-            config: DriftConfig::default(),
-            preprocess: None,
-            n_seen: None,
+    /// Makes a test against `reference`: one value an instance, or [`Samples`] of several features.
+    ///
+    /// # Errors
+    /// [`DetectorError::InvalidOption`] for an option out of range, [`DetectorError::Empty`] for a reference without rows,
+    /// [`DetectorError::Stats`] for one that holds NaN.
+    pub fn new(reference: impl Into<Samples<'static>>, config: DriftConfig) -> Result<Self, DetectorError> {
+        Self::start(reference.into(), config, None)
+    }
+
+    /// As [`new`](Self::new), with a function that turns raw rows into the features that are tested, one row for each.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`DetectorError::Preprocess`] if the function fails on the reference.
+    ///
+    /// ```
+    /// use riptide_detectors::{KsDrift, Samples};
+    /// use riptide_detectors::drift::DriftConfig;
+    /// // Two measurements an instance, tested by their sum.
+    /// let rows = Samples::new(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2)?;
+    /// let drift = KsDrift::with_preprocess(rows, DriftConfig::default(), |rows| {
+    ///     let sums = rows.values().chunks(rows.n_features()).map(|row| row.iter().sum());
+    ///     Ok(sums.collect::<Vec<f64>>().into())
+    /// })?;
+    /// assert_eq!(drift.reference().values(), [3.0, 7.0, 11.0]);
+    /// # Ok::<(), riptide_detectors::DetectorError>(())
+    /// ```
+    pub fn with_preprocess<F>(
+        reference: impl Into<Samples<'static>>,
+        config: DriftConfig,
+        preprocess: F,
+    ) -> Result<Self, DetectorError>
+    where
+        F: Fn(&Samples<'_>) -> Result<Samples<'static>, BoxError> + Send + Sync + 'static,
+    {
+        Self::start(reference.into(), config, Some(Arc::new(preprocess)))
+    }
+
+    fn start(
+        reference: Samples<'static>,
+        config: DriftConfig,
+        preprocess: Option<Preprocess>,
+    ) -> Result<Self, DetectorError> {
+        check::<T>(&reference, &config)?;
+        let n_seen = reference.len() as u64;
+        let reference = match &preprocess {
+            Some(_) if config.reference_is_preprocessed => prepare(reference)?,
+            Some(_) if !config.preprocess_at_init => Reference::Raw(reference),
+            _ => prepare(preprocess_rows(preprocess.as_ref(), "reference", &reference)?.into_owned())?,
+        };
+        Ok(Self {
+            config,
+            preprocess,
             reference,
-            reference_is_raw: None,
+            n_seen,
+        })
+    }
+
+    /// Everything that this test is, apart from its preprocessing function: to be saved, and given to
+    /// [`from_state`](Self::from_state) later.
+    #[must_use]
+    pub fn state(&self) -> DriftState {
+        DriftState {
+            detector: T::DETECTOR_NAME.into(),
+            config: self.config.clone(),
+            reference: self.reference().clone(),
+            reference_is_raw: self.reference_is_raw(),
+            has_preprocess: self.preprocess.is_some(),
+            n_seen: self.n_seen,
         }
+    }
+
+    /// The test whose [`state`](Self::state) was saved; it goes on as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`DetectorError::BadState`] if the state is another test's, has a preprocessing function (use
+    /// [`from_state_with_preprocess`](Self::from_state_with_preprocess)) or contradicts itself, and those of [`new`](Self::new).
+    pub fn from_state(state: DriftState) -> Result<Self, DetectorError> {
+        Self::resume(state, None)
+    }
+
+    /// As [`from_state`](Self::from_state), with the preprocessing function. A reference that was saved preprocessed is not
+    /// preprocessed again.
+    ///
+    /// # Errors
+    /// As [`from_state`](Self::from_state); [`DetectorError::BadState`] also if the saved test had no such function.
+    pub fn from_state_with_preprocess<F>(state: DriftState, preprocess: F) -> Result<Self, DetectorError>
+    where
+        F: Fn(&Samples<'_>) -> Result<Samples<'static>, BoxError> + Send + Sync + 'static,
+    {
+        Self::resume(state, Some(Arc::new(preprocess)))
+    }
+
+    fn resume(state: DriftState, preprocess: Option<Preprocess>) -> Result<Self, DetectorError> {
+        let DriftState {
+            detector,
+            config,
+            reference,
+            reference_is_raw,
+            has_preprocess,
+            n_seen,
+        } = state;
+        let refuse = |reason: String| Err(DetectorError::BadState { reason });
+        if detector != T::DETECTOR_NAME {
+            return refuse(format!("is a {detector}, not a {}", T::DETECTOR_NAME));
+        }
+        match (has_preprocess, &preprocess) {
+            (true, None) => {
+                return refuse("has a preprocessing function: give it to from_state_with_preprocess".into());
+            }
+            (false, Some(_)) => return refuse("has no preprocessing function: use from_state".into()),
+            _ => {}
+        }
+        let may_be_raw = has_preprocess && !config.preprocess_at_init && !config.reference_is_preprocessed;
+        if reference_is_raw != may_be_raw {
+            let found = if reference_is_raw { "raw" } else { "preprocessed" };
+            return refuse(format!(
+                "says that its reference is {found}, which its options rule out"
+            ));
+        }
+        let n_rows = reference.len();
+        if n_seen < n_rows as u64 {
+            return refuse(format!(
+                "says that it saw {n_seen} instances, fewer than its reference's {n_rows}"
+            ));
+        }
+        check::<T>(&reference, &config)?;
+        let reference = if reference_is_raw {
+            Reference::Raw(reference)
+        } else {
+            prepare(reference)?
+        };
+        Ok(Self {
+            config,
+            preprocess,
+            reference,
+            n_seen,
+        })
     }
 
     /// Tests a batch and decides, without touching the reference.
     ///
     /// # Errors
-    /// [`DetectorError::Shape`] where the batch has other features than the reference, [`DetectorError::Stats`] where
-    /// it is empty or holds NaN, [`DetectorError::Preprocess`].
+    /// [`DetectorError::Shape`] if the batch has other features than the reference, [`DetectorError::Stats`] if it is empty
+    /// or holds NaN, [`DetectorError::Preprocess`].
     pub fn test<'a>(&self, batch: impl Into<Samples<'a>>) -> Result<DriftOutcome, DetectorError> {
         let raw = batch.into();
         let batch = self.features("batch", &raw)?;
@@ -89,9 +219,9 @@ impl<T: FeatureTest> UnivariateDrift<T> {
         self.score_features(&batch)
     }
 
-    /// Tests a batch and decides, then updates the reference where `update_x_ref` says so.
+    /// Tests a batch and decides, then updates the reference if [`DriftConfig::reference_update`] says so.
     ///
-    /// The update touches this detector only, and only after the decision; on an error nothing has changed.
+    /// The update touches only this test, and only after the decision; on an error nothing has changed.
     ///
     /// # Errors
     /// As [`test`](Self::test).
@@ -99,12 +229,10 @@ impl<T: FeatureTest> UnivariateDrift<T> {
         let raw = batch.into();
         let features = self.features("batch", &raw)?;
         let outcome = self.outcome(&self.score_features(&features)?)?;
-        if let Some(update) = self.config.update_x_ref {
+        if let Some(update) = self.config.reference_update {
             self.reference = match &self.reference {
                 Reference::Raw(rows) => Reference::Raw(update.apply(rows, &raw, self.n_seen)),
-                Reference::Features(rows, _) => {
-                    prepare_features(&self.test, update.apply(rows, &features, self.n_seen))?
-                }
+                Reference::Features(rows, _) => prepare(update.apply(rows, &features, self.n_seen))?,
             };
         }
         self.n_seen = self.n_seen.saturating_add(features.len() as u64);
@@ -117,7 +245,7 @@ impl<T: FeatureTest> UnivariateDrift<T> {
         &self.config
     }
 
-    /// The present reference: raw rows where it is preprocessed at each call, else rows as the test sees them.
+    /// The present reference: raw rows if it is preprocessed at each call, otherwise rows as the test sees them.
     #[must_use]
     pub fn reference(&self) -> &Samples<'static> {
         match &self.reference {
@@ -137,58 +265,46 @@ impl<T: FeatureTest> UnivariateDrift<T> {
         self.n_seen
     }
 
-    /// The statistical test and its options.
-    #[must_use]
-    pub fn feature_test(&self) -> &T {
-        &self.test
-    }
-
-    pub(crate) fn has_preprocess(&self) -> bool {
-        self.preprocess.is_some()
-    }
-
     fn features<'b>(&self, what: &'static str, raw: &'b Samples<'_>) -> Result<Samples<'b>, DetectorError> {
         preprocess_rows(self.preprocess.as_ref(), what, raw)
     }
 
     fn score_features(&self, batch: &Samples<'_>) -> Result<Vec<FeatureScore>, DetectorError> {
         let fresh;
-        let (rows, prepared) = match &self.reference {
-            Reference::Features(rows, prepared) => (rows, prepared),
+        let prepared = match &self.reference {
+            Reference::Features(_, prepared) => prepared,
             Reference::Raw(raw) => {
-                fresh = prepare_features(&self.test, self.features("reference", raw)?.into_owned())?;
-                let Reference::Features(rows, prepared) = &fresh else {
-                    return Ok(Vec::new());
-                };
-                (rows, prepared)
+                fresh = prepare_columns::<T>(&self.features("reference", raw)?)?;
+                &fresh
             }
         };
-        if batch.n_features() != rows.n_features() {
+        if batch.n_features() != prepared.len() {
             return Err(DetectorError::shape(
                 "features of the batch",
-                rows.n_features(),
+                prepared.len(),
                 batch.n_features(),
             ));
         }
+        let alternative = self.config.alternative;
         let scores = prepared.iter().enumerate().map(|(feature, reference)| {
             if batch.n_features() == 1 {
-                self.test.test(reference, batch.values())
+                T::test(reference, batch.values(), alternative)
             } else {
-                self.test.test(reference, &batch.column(feature))
+                T::test(reference, &batch.column(feature), alternative)
             }
         });
         Ok(scores.collect::<Result<_, _>>()?)
     }
 
     fn outcome(&self, scores: &[FeatureScore]) -> Result<DriftOutcome, DetectorError> {
-        let (is_drift, threshold) = decide(scores, &self.config)?;
+        let (is_drift, level) = decide(scores, &self.config)?;
         Ok(DriftOutcome {
             meta: Meta::new(T::DETECTOR_NAME, "drift", self.config.data_type.as_deref()),
             data: DriftData {
                 is_drift,
                 distance: scores.iter().map(|s| s.distance).collect(),
-                p_val: scores.iter().map(|s| s.p_val).collect(),
-                threshold,
+                p_values: scores.iter().map(|s| s.p_value).collect(),
+                level,
             },
         })
     }
@@ -197,7 +313,6 @@ impl<T: FeatureTest> UnivariateDrift<T> {
 impl<T: FeatureTest> std::fmt::Debug for UnivariateDrift<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct(T::DETECTOR_NAME)
-            .field("test", &self.test)
             .field("config", &self.config)
             .field("reference", &(self.reference().len(), self.reference().n_features()))
             .field("n_seen", &self.n_seen)
@@ -220,139 +335,31 @@ fn preprocess_rows<'b>(
     Ok(rows)
 }
 
-fn prepare_features<T: FeatureTest>(test: &T, rows: Samples<'static>) -> Result<Reference<T>, DetectorError> {
-    let columns = (0..rows.n_features()).map(|feature| test.prepare(&rows.column(feature)));
-    let prepared = columns.collect::<Result<Vec<_>, _>>()?;
+/// Returns an error for options out of range, for one-sided alternatives that the test lacks and for a reference without rows.
+fn check<T: FeatureTest>(reference: &Samples<'_>, config: &DriftConfig) -> Result<(), DetectorError> {
+    config.check()?;
+    if !T::HAS_ONE_SIDED && config.alternative != Alternative::TwoSided {
+        return Err(DetectorError::option(
+            "alternative",
+            config.alternative,
+            "two-sided for this test, which has no one-sided form",
+        ));
+    }
+    if reference.is_empty() {
+        return Err(DetectorError::Empty {
+            what: "the reference",
+            unit: "row",
+        });
+    }
+    Ok(())
+}
+
+fn prepare<T: FeatureTest>(rows: Samples<'static>) -> Result<Reference<T>, DetectorError> {
+    let prepared = prepare_columns::<T>(&rows)?;
     Ok(Reference::Features(rows, prepared))
 }
 
-/// Collects the options of a drift detector; [`build`](Self::build) checks them.
-#[derive(Clone)]
-#[must_use]
-pub struct UnivariateDriftBuilder<T: FeatureTest> {
-    pub(crate) test: T,
-    config: DriftConfig,
-    preprocess: Option<Preprocess>,
-    n_seen: Option<u64>,
-    reference: Samples<'static>,
-    /// What the reference holds where it comes from a saved detector; else the options say it.
-    reference_is_raw: Option<bool>,
-}
-
-impl<T: FeatureTest> UnivariateDriftBuilder<T> {
-    /// Significance level, strictly between 0 and 1; 0.05 by default.
-    pub fn p_val(mut self, p_val: f64) -> Self {
-        self.config.p_val = p_val;
-        self
-    }
-
-    /// Correction for several features; Bonferroni by default.
-    pub fn correction(mut self, correction: Correction) -> Self {
-        self.config.correction = correction;
-        self
-    }
-
-    /// One decision for the batch (the default) or one a feature.
-    pub fn drift_type(mut self, drift_type: DriftType) -> Self {
-        self.config.drift_type = drift_type;
-        self
-    }
-
-    /// Lets `predict` renew the reference; by default it stays as it is.
-    pub fn update_x_ref(mut self, update: ReferenceUpdate) -> Self {
-        self.config.update_x_ref = Some(update);
-        self
-    }
-
-    /// Applies `preprocess` to raw rows before the test.
-    pub fn preprocess<F>(mut self, preprocess: F) -> Self
-    where
-        F: Fn(&Samples<'_>) -> Result<Samples<'static>, BoxError> + Send + Sync + 'static,
-    {
-        self.preprocess = Some(Arc::new(preprocess));
-        self
-    }
-
-    /// Whether the reference is preprocessed once, in `build` (the default), or kept raw and preprocessed at each call.
-    pub fn preprocess_at_init(mut self, at_init: bool) -> Self {
-        self.config.preprocess_at_init = at_init;
-        self
-    }
-
-    /// Says that the reference given has been preprocessed already; batches still are.
-    pub fn x_ref_preprocessed(mut self, preprocessed: bool) -> Self {
-        self.config.x_ref_preprocessed = preprocessed;
-        self
-    }
-
-    /// The kind of data, repeated in the outcome's meta.
-    pub fn data_type(mut self, data_type: impl Into<String>) -> Self {
-        self.config.data_type = Some(data_type.into());
-        self
-    }
-
-    /// All options at once.
-    pub fn config(mut self, config: DriftConfig) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Number of instances seen so far, where the reference is one that an earlier detector left; by default its length.
-    pub fn n_seen(mut self, n_seen: u64) -> Self {
-        self.n_seen = Some(n_seen);
-        self
-    }
-
-    pub(crate) fn reference_is_raw(mut self, raw: bool) -> Self {
-        self.reference_is_raw = Some(raw);
-        self
-    }
-
-    /// Checks the options, preprocesses the reference where that is wanted at start, and prepares it.
-    ///
-    /// # Errors
-    /// [`DetectorError::InvalidOption`] for an option out of range, [`DetectorError::Stats`] for a reference that is
-    /// empty or holds NaN, [`DetectorError::Preprocess`].
-    pub fn build(self) -> Result<UnivariateDrift<T>, DetectorError> {
-        let Self {
-            test,
-            config,
-            preprocess,
-            n_seen,
-            reference,
-            reference_is_raw,
-        } = self;
-        config.check()?;
-        let n_rows = reference.len() as u64;
-        if n_rows == 0 {
-            return Err(DetectorError::Empty {
-                what: "the reference",
-                unit: "row",
-            });
-        }
-        let n_seen = n_seen.unwrap_or(n_rows);
-        if n_seen < n_rows {
-            return Err(DetectorError::option(
-                "n_seen",
-                n_seen,
-                "at least the number of reference rows",
-            ));
-        }
-        let is_raw = preprocess.is_some() && reference_is_raw.unwrap_or(!config.x_ref_preprocessed);
-        let reference = match &preprocess {
-            Some(_) if is_raw && !config.preprocess_at_init => Reference::Raw(reference),
-            Some(_) if is_raw => {
-                let rows = preprocess_rows(preprocess.as_ref(), "reference", &reference)?.into_owned();
-                prepare_features(&test, rows)?
-            }
-            _ => prepare_features(&test, reference)?,
-        };
-        Ok(UnivariateDrift {
-            test,
-            config,
-            preprocess,
-            reference,
-            n_seen,
-        })
-    }
+fn prepare_columns<T: FeatureTest>(rows: &Samples<'_>) -> Result<Vec<T::Prepared>, DetectorError> {
+    let columns = (0..rows.n_features()).map(|feature| T::prepare(&rows.column(feature)));
+    Ok(columns.collect::<Result<_, _>>()?)
 }

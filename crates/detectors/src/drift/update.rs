@@ -22,7 +22,7 @@ pub enum ReferenceUpdate {
         /// Rows to keep, at least 1.
         n: usize,
         /// Row k draws from stream k of the ChaCha8 generator of this seed, so that the reference depends neither on how the rows
-        /// are cut into batches nor on whether the detector was saved and loaded in between.
+        /// are cut into batches nor on whether the test was saved and loaded in between.
         seed: u64,
     },
 }
@@ -31,7 +31,7 @@ impl ReferenceUpdate {
     pub(crate) fn check(self) -> Result<(), DetectorError> {
         let (Self::Last { n } | Self::ReservoirSampling { n, .. }) = self;
         if n == 0 {
-            return Err(DetectorError::option("update_x_ref's n", n, "at least 1"));
+            return Err(DetectorError::option("reference_update's n", n, "at least 1"));
         }
         Ok(())
     }

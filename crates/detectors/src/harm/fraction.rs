@@ -1,25 +1,12 @@
 //! The excess fraction and its interval.
 
-use serde::{Deserialize, Serialize};
+use riptide_stats::Interval;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::error::DetectorError;
 
-/// The estimated excess fraction of a batch with a confidence interval, all within 0..=1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ExcessFraction {
-    /// The estimate, 1 − F̂(c) / F̂_ref(c), at least 0.
-    pub estimate: f64,
-    /// Lower end of the interval.
-    pub lower: f64,
-    /// Upper end of the interval.
-    pub upper: f64,
-    /// The two-sided confidence level of the interval, strictly between 0 and 1.
-    pub confidence: f64,
-}
-
 /// Estimates the excess fraction from counts: `batch_below` of `n_batch` batch scores and `reference_below` of `n_reference`
-/// reference scores are at most c.
+/// reference scores are at most c. The estimate is 1 − F̂(c) / F̂_ref(c), at least 0.
 ///
 /// The interval collects the ratios θ = F(c) / F_ref(c) that the score test does not reject (Miettinen & Nurminen 1985, with
 /// the variance at the maximum-likelihood estimate under θ), mapped by 1 − θ and cut to 0..=1.
@@ -41,7 +28,7 @@ pub fn excess_fraction(
     reference_below: usize,
     n_reference: usize,
     confidence: f64,
-) -> Result<ExcessFraction, DetectorError> {
+) -> Result<Interval, DetectorError> {
     check_confidence(confidence)?;
     if n_batch == 0 || batch_below > n_batch {
         return Err(DetectorError::option(
@@ -65,16 +52,15 @@ pub fn excess_fraction(
     };
     let z = Normal::standard().inverse_cdf(0.5 + confidence / 2.0);
     let ratio = (counts.x1 / counts.n1) / (counts.x2 / counts.n2);
-    // The score falls as the ratio grows: the interval's ends are where it is z and -z.
-    Ok(ExcessFraction {
+    // The score falls as the ratio grows: at the interval's ends it is z and -z.
+    Ok(Interval {
         estimate: (1.0 - ratio).clamp(0.0, 1.0),
-        lower: 1.0 - counts.ratio_where_score_is(-z),
-        upper: 1.0 - counts.ratio_where_score_is(z),
-        confidence,
+        lower: 1.0 - counts.ratio_at_score(-z),
+        upper: 1.0 - counts.ratio_at_score(z),
     })
 }
 
-/// Errors unless 0 < confidence < 1.
+/// Returns an error unless 0 < confidence < 1.
 pub(crate) fn check_confidence(confidence: f64) -> Result<(), DetectorError> {
     if confidence > 0.0 && confidence < 1.0 {
         return Ok(());
@@ -98,7 +84,7 @@ impl Counts {
     /// The score statistic for p1 / p2 = ratio, decreasing in ratio.
     fn score(&self, ratio: f64) -> f64 {
         let Self { x1, n1, x2, n2 } = *self;
-        // Under p1 = ratio p2 the likelihood is largest where a p2² − b p2 + c = 0, at the smaller root.
+        // Under p1 = ratio p2 the likelihood is largest at the smaller root of a p2² − b p2 + c = 0.
         let (a, b, c) = ((n1 + n2) * ratio, n1 * ratio + x1 + n2 + x2 * ratio, x1 + x2);
         let discriminant = (b * b - 4.0 * a * c).max(0.0);
         let p2 = (2.0 * c / (b + discriminant.sqrt())).clamp(0.0, 1.0);
@@ -115,8 +101,8 @@ impl Counts {
         }
     }
 
-    /// The ratio within 0..=1 where the score is `target`, or the end of that range nearest to it.
-    fn ratio_where_score_is(&self, target: f64) -> f64 {
+    /// The ratio within 0..=1 at which the score is `target`, or the end of that range nearest to it.
+    fn ratio_at_score(&self, target: f64) -> f64 {
         let (mut low, mut high) = (0.0, 1.0);
         if self.score(high) >= target {
             return high;

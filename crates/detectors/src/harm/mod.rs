@@ -1,8 +1,8 @@
 //! Does the batch hold harmful instances, and how many?
 //!
-//! A two-sample test answers whether two distributions differ. That is not the question of who runs a classifier: a huge batch
+//! A two-sample test answers whether two distributions differ. Whoever runs a classifier asks something else: a huge batch
 //! differs from the reference by trifles, and a batch that is easier than the reference differs too. [`HarmTest`] alarms only
-//! where the scores are significantly *larger* than the reference's and at least a chosen fraction of the batch lies in
+//! if the scores are significantly *larger* than the reference's and at least a chosen fraction of the batch lies in
 //! excess of it.
 //!
 //! # The excess fraction
@@ -15,7 +15,7 @@
 //! ```
 //!
 //! π_c is the *excess fraction*: the least fraction of the batch that cannot have come from the reference, judged at c. It
-//! equals π where no harmful instance scores below c. The estimate puts the two empirical distribution functions in place of F and
+//! equals π if no harmful instance scores below c. The estimate puts the two empirical distribution functions in place of F and
 //! F_ref. With the instances' ranks in the reference as p-values this is the estimator of the proportion of false null
 //! hypotheses of Schweder & Spjøtvoll (1982) and Storey (2002) with λ = 1 − F_ref(c); that no estimator can do better than
 //! such a lower bound without knowing G is shown by Blanchard, Lee & Scott (2010). The interval is the score interval for
@@ -25,7 +25,7 @@
 //!
 //! 1. Instances are drawn independently; reference and batch are different instances.
 //! 2. c does not depend on the batch (it comes from the reference).
-//! 3. Where the excess fraction is read as the harmful fraction: harmful instances score above c, and harmless ones as the
+//! 3. If the excess fraction is read as the harmful fraction: harmful instances score above c, and harmless ones as the
 //!    reference. Harmful scores below c make it too small; a harmless change that raises scores is counted as excess,
 //!    for from the scores alone the two cannot be told apart.
 //!
@@ -36,8 +36,8 @@
 //! `cargo run --release -p riptide-detectors --example harm_simulation` prints this table.
 //!
 //! 2,000 batches a row, references of 1,000 scores, the defaults of [`HarmConfig`] (level 0.05, at least 10 % in excess, 95 %
-//! intervals at the median). Clean scores are lognormal(0, 1); harmful ones lognormal(4, 0.5) where they lie apart and
-//! lognormal(1.5, 1) where they overlap; the easier batch is lognormal(-0.5, 1). *Coverage* counts the intervals that hold the true
+//! intervals at the median). Clean scores are lognormal(0, 1); harmful ones lognormal(4, 0.5) if they lie apart and
+//! lognormal(1.5, 1) if they overlap; the easier batch is lognormal(-0.5, 1). *Coverage* counts the intervals that hold the true
 //! excess fraction at c, *lower end holds* those whose lower end does not exceed the harmful fraction.
 //!
 //! | harmful scores | harmful fraction | n | true excess | mean estimate | coverage of 95 % | lower end holds | alarms |
@@ -68,9 +68,11 @@
 //! | none, batch easier | 0 | 1000 | 0.000 | 0.000 | 1.000 | 1.000 | 0.0000 |
 
 mod by_class;
+mod config;
 mod fraction;
 mod test;
 
-pub use by_class::{ClassExcess, PairExcess, excess_by_class, excess_by_pair};
-pub use fraction::{ExcessFraction, excess_fraction};
-pub use test::{HarmConfig, HarmData, HarmOutcome, HarmTest, HarmTestBuilder};
+pub use by_class::{ClassExcess, PairExcess, Scored, excess_by_class, excess_by_pair};
+pub use config::HarmConfig;
+pub use fraction::excess_fraction;
+pub use test::{HarmData, HarmOutcome, HarmTest};

@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 const SWITCH: f64 = 0.5;
 
 /// P(ω² >= x) for the limiting distribution of the Cramér-von Mises statistics, ω² = Σ_k Z_k² / (k π)² with independent
-/// standard normal Z_k. Relative error below 1e-12 down to 1e-300. NaN where `x` is NaN.
+/// standard normal Z_k. Relative error below 1e-12 down to 1e-300. NaN if `x` is NaN.
 ///
 /// Below 1/2 it is 1 - cdf by Anderson and Darling's series (1952), from 1/2 on Smirnov's alternating series of integrals
 /// (1936).

@@ -36,10 +36,10 @@ pub struct CvmTest {
 
 /// The two-sample test of `batch` against `reference`, in any order; ties and infinities are ordinary values.
 ///
-/// The same numbers as scipy's `cramervonmises_2samp`: exact where both samples hold 20 values at most.
+/// The same numbers as scipy's `cramervonmises_2samp`: exact if both samples hold at most 20 values.
 ///
 /// # Errors
-/// [`StatsError::TooFew`] where either sample has fewer than two values, [`StatsError::NotANumber`].
+/// [`StatsError::TooFew`] if either sample has fewer than two values, [`StatsError::NotANumber`].
 ///
 /// ```
 /// use riptide_stats::cvm;
@@ -59,7 +59,7 @@ pub fn two_sample(reference: &[f64], batch: &[f64]) -> Result<CvmTest, StatsErro
 /// variance.
 ///
 /// # Errors
-/// As [`two_sample`]; and [`StatsError::ExactTooLarge`] where the exact distribution, which is enumerated, has too many
+/// As [`two_sample`]; and [`StatsError::ExactTooLarge`] if the exact distribution, which is enumerated, has too many
 /// values: for samples of some 50 values of coprime sizes, some 200 of equal ones.
 pub fn two_sample_by(reference: &[f64], batch: &[f64], method: Method) -> Result<CvmTest, StatsError> {
     check_sample("reference", reference, 2)?;

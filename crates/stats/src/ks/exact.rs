@@ -16,7 +16,7 @@ pub(super) struct Lattice {
 }
 
 impl Lattice {
-    /// The lattice for samples of `n` and `m` values; none where their least common multiple is 2^31 - 1 or more.
+    /// The lattice for samples of `n` and `m` values; none if their least common multiple is 2^31 - 1 or more.
     pub(super) fn new(n: usize, m: usize) -> Option<Self> {
         let (n, m) = (n as u64, m as u64);
         let gcd = gcd(n, m);

@@ -31,7 +31,7 @@ use crate::StatsError;
 pub use one_sample::one_sample;
 pub use reference::Reference;
 
-/// What counts as a departure from the null hypothesis, in terms of the distribution functions.
+/// What counts as a departure from the null hypothesis, in terms of the distribution functions. Two-sided by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alternative {
@@ -82,10 +82,10 @@ impl FromStr for Alternative {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Exact where both samples hold 10,000 values at most, else asymptotic.
+    /// Exact if both samples hold at most 10,000 values, otherwise asymptotic.
     #[default]
     Auto,
-    /// By counting lattice paths, in time O(n m) and memory O(n + m). Where the least common multiple of the sizes is
+    /// By counting lattice paths, in time O(n m) and memory O(n + m). If the least common multiple of the sizes is
     /// 2^31 - 1 or more, asymptotic instead.
     Exact,
     /// By formulas for large samples, in constant time.
@@ -135,7 +135,7 @@ pub struct KsTest {
     pub p_value: f64,
     /// The value at which the distribution functions lie that far apart.
     pub location: f64,
-    /// +1 where the statistic is d+ (F_ref above F_batch), -1 where it is d-.
+    /// +1 if the statistic is d+ (F_ref above F_batch), -1 if it is d-.
     pub sign: i8,
     /// How the p-value was computed: exact or asymptotic, never auto.
     pub method: Method,

@@ -11,7 +11,7 @@ use crate::error::check_sample;
 /// `ks_1samp` does. [`Method::Asymptotic`] uses Kolmogorov's limit for the two-sided test; everything else is exact.
 ///
 /// # Errors
-/// [`StatsError::TooFew`] for an empty sample, [`StatsError::NotANumber`], [`StatsError::OutOfRange`] where `cdf`
+/// [`StatsError::TooFew`] for an empty sample, [`StatsError::NotANumber`], [`StatsError::OutOfRange`] if `cdf`
 /// returns what is no probability.
 ///
 /// ```

@@ -9,7 +9,7 @@ const MAX_AUTO_EXACT: usize = 10_000;
 
 /// A reference sample, checked and sorted, ready for any number of batches.
 ///
-/// A test of a batch of m values against n takes O(m log m + m log n) where the batch is much the smaller sample, else
+/// A test of a batch of m values against n takes O(m log m + m log n) if the batch is much the smaller sample, otherwise
 /// O(m log m + n), and then the p-value.
 ///
 /// ```

@@ -27,10 +27,10 @@ impl Gap {
 
 /// The gap that is the statistic under `alternative`, of two sorted samples that are not empty.
 ///
-/// Where several values attain the maximum, the location is the smallest of them, the reference's values first; where
+/// If several values attain the maximum, the location is the smallest of them, the reference's values first; if
 /// d+ = d-, the two-sided test takes d+.
 ///
-/// Takes O(m log n) comparisons where the batch is much the smaller sample, else O(n + m).
+/// Takes O(m log n) comparisons if the batch is much the smaller sample, otherwise O(n + m).
 pub(super) fn largest_gap(reference: &[f64], batch: &[f64], alternative: Alternative) -> Result<Gap, StatsError> {
     let too_large = StatsError::TooLarge {
         n_reference: reference.len(),
@@ -62,8 +62,8 @@ pub(super) fn largest_gap(reference: &[f64], batch: &[f64], alternative: Alterna
     })
 }
 
-/// Both gaps, (d+, d-). `less(start, value)` counts the reference values below `value`, `up_to` those below or equal,
-/// where `start` are known to be.
+/// Both gaps, (d+, d-). `less(start, value)` counts the reference values below `value`, `up_to` those below or equal;
+/// both may take it as known that `start` are.
 ///
 /// The difference F_ref - F_batch falls at batch values only, so that its minimum is at one of them, and its maximum
 /// at the last reference value before one of them or at the end.

@@ -11,7 +11,7 @@ use super::stirling_error;
 /// √(n / (2 π j (n - j))) exp(δ(n) - δ(j) - δ(n - j) - j φ(a / j) - (n - j) φ(-a / (n - j)))
 /// ```
 ///
-/// where δ is the error of Stirling's formula. Every part of the exponent is small wherever the term is not, so that
+/// where δ is the error of Stirling's formula. Every part of the exponent is small whenever the term is not, so that
 /// nothing cancels.
 pub(super) fn one_sided_sf(n: u64, d: f64) -> f64 {
     let size = n as f64;

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-/// Kolmogorov's limit of P(√n D_n < z): √(2 π) / z Σ_k>=1 exp(-(2 k - 1)² π² / (8 z²)). NaN where `z` is NaN.
+/// Kolmogorov's limit of P(√n D_n < z): √(2 π) / z Σ_k>=1 exp(-(2 k - 1)² π² / (8 z²)). NaN if `z` is NaN.
 ///
 /// ```
 /// let cdf = riptide_stats::ks::distribution::kolmogorov_cdf(0.5);
@@ -19,7 +19,7 @@ pub fn kolmogorov_cdf(z: f64) -> f64 {
     }
 }
 
-/// Kolmogorov's limit of P(√n D_n >= z): 2 Σ_k>=1 (-1)^(k-1) exp(-2 k² z²). NaN where `z` is NaN.
+/// Kolmogorov's limit of P(√n D_n >= z): 2 Σ_k>=1 (-1)^(k-1) exp(-2 k² z²). NaN if `z` is NaN.
 ///
 /// ```
 /// let sf = riptide_stats::ks::distribution::kolmogorov_sf(2.0);

@@ -10,13 +10,13 @@
 //! Simard and L'Ecuyer (2011) choose among known formulas by n and d, and keep 5 digits above n = 140. Here the
 //! formulas are exact, or exact up to terms below 1e-11 of the result, for every n; with a = n d and z = √n d:
 //!
-//! | where | cdf | sf |
+//! | range | cdf | sf |
 //! | --- | --- | --- |
 //! | a <= 1 | n! ((2 a - 1) / n)^n (Ruben and Gambino 1982) | 1 - cdf |
 //! | d >= 1/2 or z² >= 4.3 | 1 - sf | 2 P(D_n+ >= d); what it counts twice is below 1e-11 of it |
 //! | a small | a Markov chain on 2 ⌈a⌉ - 1 states (Durbin 1973; Marsaglia, Tsang and Wang 2003) | 1 - cdf |
 //! | z small | the spectral sum of `spectral` | 1 - cdf |
-//! | else | 1 - sf | the contour integral of `contour` |
+//! | otherwise | 1 - sf | the contour integral of `contour` |
 //!
 //! # Where the spectral sum and the contour integral come from
 //!
@@ -52,7 +52,7 @@ const TWICE_ONE_SIDED: f64 = 4.3;
 
 /// P(D_n < d): the chance that the two-sided one-sample statistic of `n` values is below `d`.
 ///
-/// Relative error below 1e-10 for n up to a million and results from 1e-300 on. NaN where `d` is NaN or `n` is 0.
+/// Relative error below 1e-10 for n up to a million and results from 1e-300 on. NaN if `d` is NaN or `n` is 0.
 ///
 /// ```
 /// use riptide_stats::ks::distribution::two_sided_cdf;
@@ -70,7 +70,7 @@ pub fn two_sided_cdf(n: u64, d: f64) -> f64 {
 
 /// P(D_n >= d): the two-sided p-value of the one-sample statistic `d` of `n` values.
 ///
-/// Relative error below 1e-10 for n up to a million and results from 1e-300 on. NaN where `d` is NaN or `n` is 0.
+/// Relative error below 1e-10 for n up to a million and results from 1e-300 on. NaN if `d` is NaN or `n` is 0.
 ///
 /// ```
 /// use riptide_stats::ks::distribution::two_sided_sf;
@@ -88,7 +88,7 @@ pub fn two_sided_sf(n: u64, d: f64) -> f64 {
 
 /// P(D_n+ >= d): the one-sided p-value of the one-sample statistic `d` of `n` values (Smirnov; Birnbaum and Tingey 1951).
 ///
-/// Relative error below 1e-10 for n up to a million and results from 1e-300 on. NaN where `d` is NaN or `n` is 0.
+/// Relative error below 1e-10 for n up to a million and results from 1e-300 on. NaN if `d` is NaN or `n` is 0.
 ///
 /// ```
 /// use riptide_stats::ks::distribution::one_sided_sf;

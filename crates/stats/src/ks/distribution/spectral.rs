@@ -20,7 +20,7 @@ use num_complex::Complex64;
 use super::contour::kappa_lambda_imaginary;
 use super::stirling_ratio;
 
-/// Whether the sum is precise: W_q(a) loses digits, which tells where 1 - cdf is small.
+/// Whether the sum is precise: W_q(a) loses digits, which matters if 1 - cdf is small.
 pub(super) fn applies(n: u64, d: f64) -> bool {
     let a = n as f64 * d;
     a >= 9.0 || (a >= 4.0 && a * d < 1.5)
