@@ -104,7 +104,7 @@ fn cifar10_path(data_dir: Option<&Path>) -> PathBuf {
 pub fn default_networks(dataset: &Dataset) -> anyhow::Result<(PathBuf, PathBuf)> {
     let shipped = |name: &str| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../fixtures/pretrained")
+            .join("../crates/pretrained/networks")
             .join(name);
         (folder.join("classifier"), folder.join("distilled"))
     };

@@ -24,8 +24,8 @@ fn refused(folder: &Path, options: &[&str]) -> String {
     text
 }
 
-const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pretrained/shapes/classifier");
-const DISTILLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pretrained/shapes/distilled");
+const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/pretrained/networks/shapes/classifier");
+const DISTILLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/pretrained/networks/shapes/distilled");
 
 /// Runs it on images that are said to be CIFAR-10.
 fn refused_images(folder: &Path, data: &str) -> String {

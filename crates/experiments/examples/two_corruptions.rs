@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = std::env::args_os()
         .nth(1)
         .map_or_else(|| PathBuf::from("out/two_corruptions"), PathBuf::from);
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pretrained/shapes");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/pretrained/networks/shapes");
     let load = |name| Network::load(shipped.join(name));
     let networks = NetworkPair::new(load("classifier")?, load("distilled")?)?;
 

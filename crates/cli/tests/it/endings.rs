@@ -24,7 +24,7 @@ fn missing_and_foreign_files_are_named() {
     .unwrap();
     let detector = shared.detector.display();
     let clean = shared.clean.display();
-    let classifier = repository("fixtures/pretrained/shapes/classifier");
+    let classifier = repository("crates/pretrained/networks/shapes/classifier");
     let classifier = classifier.display();
     let before = names(root.path());
     for (arguments, words) in [

@@ -80,7 +80,7 @@ pub fn shared() -> &'static Shared {
         let corruptor = Corruptor::new(0);
         let noisy = corruptor.apply(&clean, Corruption::GaussianNoise, Severity::new(5).unwrap());
         write_images(path("noisy.npy"), &noisy.unwrap()).unwrap();
-        let networks = repository("fixtures/pretrained/shapes");
+        let networks = repository("crates/pretrained/networks/shapes");
         output(&format!(
             "import --classifier {0}/classifier --distilled {0}/distilled --reference {1} --out {2} --classes {3}",
             networks.display(),
