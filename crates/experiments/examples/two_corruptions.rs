@@ -1,24 +1,27 @@
 //! A small experiment on generated images with the shipped networks: two corruptions, one severity.
 //!
+//! ```sh
 //! cargo run --release -p riptide-experiments --example two_corruptions -- [OUT]
+//! ```
 //!
 //! Prints the table and writes the report, its figures and every number into OUT.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
-use riptide_experiments::{ProtocolParams, Silent, TestImages, run, table};
+use riptide_experiments::{ProtocolParams, TestImages, run, table};
+use riptide_files::Silent;
 use riptide_models::{Network, NetworkPair};
+use riptide_pretrained::{Files, SHAPES};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = std::env::args_os()
         .nth(1)
         .map_or_else(|| PathBuf::from("out/two_corruptions"), PathBuf::from);
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pretrained/shapes");
-    let load = |name| Network::load(shipped.join(name));
-    let networks = NetworkPair::new(load("classifier")?, load("distilled")?)?;
+    let load = |files: Files| Network::from_bytes(files.config, files.weights);
+    let networks = NetworkPair::new(load(SHAPES.classifier)?, load(SHAPES.distilled)?)?;
 
     let clean = Shapes::new(0).generate(TEST_FIRST_INDEX, 800);
     let images = TestImages::generated("Shapes", clean, Corruptor::new(0))?;

@@ -9,10 +9,10 @@ use riptide_detectors::HarmTest;
 use riptide_detectors::harm::{HarmConfig, HarmData};
 use riptide_stats::ks::{Method, Reference};
 
+use crate::error::ExperimentError;
 use crate::harmfulness::{CorruptedPass, Kind, Pass, Place, pool};
-use crate::protocol::Sampling;
+use crate::protocol::{Protocol, ProtocolParams, Sampling};
 use crate::random::{Purpose, stream};
-use crate::{ExperimentError, Protocol, ProtocolParams};
 
 /// One batch's tests: its place in the sweep, and a distance and a p-value for each score.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +79,7 @@ impl Draw {
 }
 
 fn too_few(what: &'static str, needed: usize, available: usize) -> ExperimentError {
-    let advice = "take more images, or a smaller --n-ref or --batch-size";
+    let advice = "take more images, a smaller reference (n_ref) or smaller batches (batch_size)";
     ExperimentError::TooFew {
         what,
         needed,
@@ -90,7 +90,7 @@ fn too_few(what: &'static str, needed: usize, available: usize) -> ExperimentErr
 
 /// Runs every batch of the sweep, in the order severity, kind, fraction, repeat.
 ///
-/// A severity without any image of a kind gives no batches of that kind. Where fewer images of a kind exist than a batch
+/// A severity without any image of a kind gives no batches of that kind. If there are fewer images of a kind than a batch
 /// needs, they are drawn with replacement.
 pub(crate) fn sweep(
     clean: &Pass,
@@ -173,7 +173,7 @@ impl Detectors {
     fn new(reference: Vec<f64>, params: &ProtocolParams) -> Result<Self, ExperimentError> {
         Ok(Self {
             ks: Reference::new(&reference)?,
-            harm: HarmTest::new(&reference, HarmConfig::default().level(params.p_val))?,
+            harm: HarmTest::new(&reference, HarmConfig::default().level(params.level))?,
         })
     }
 }

@@ -1,7 +1,5 @@
 //! What can go wrong in an experiment.
 
-use std::path::PathBuf;
-
 use thiserror::Error;
 
 /// What went wrong in an experiment, where, and what to do about it.
@@ -11,7 +9,7 @@ pub enum ExperimentError {
     /// An option of the protocol cannot be used.
     #[error("{option}: {reason}")]
     Option {
-        /// The option's name, as the command line spells it.
+        /// The field of [`ProtocolParams`](crate::ProtocolParams).
         option: &'static str,
         /// What is wrong and what would be right.
         reason: String,
@@ -35,28 +33,29 @@ pub enum ExperimentError {
         advice: &'static str,
     },
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] riptide_files::FileError),
     /// A figure could not be drawn.
-    #[error("figure {figure}: {reason}")]
+    #[error("figure {figure}: {source}")]
     Figure {
         /// Which figure.
         figure: String,
         /// Why.
-        reason: String,
+        source: riptide_draw::DrawError,
     },
+    /// A picture for a figure or the report could not be encoded.
+    #[error(transparent)]
+    Draw(#[from] riptide_draw::DrawError),
+    /// A table could not be written as CSV.
+    #[error("CSV: {0}")]
+    Csv(#[from] csv::Error),
     /// The report's page could not be made.
     #[error("report.html: {0}")]
     Report(#[from] minijinja::Error),
     /// A result could not be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// The images could not be had.
+    /// The images could not be read.
     #[error(transparent)]
     Dataset(#[from] riptide_datasets::DatasetError),
     /// A corruption could not be applied.
@@ -74,11 +73,6 @@ pub enum ExperimentError {
 }
 
 impl ExperimentError {
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { path, source }
-    }
-
     pub(crate) fn option(option: &'static str, reason: impl Into<String>) -> Self {
         Self::Option {
             option,

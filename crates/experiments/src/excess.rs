@@ -3,12 +3,12 @@
 use riptide_corruptions::Severity;
 use riptide_detectors::ScoreKind;
 use riptide_detectors::harm::HarmData;
+use riptide_stats::{Interval, wilson};
 use serde::{Deserialize, Serialize};
 
-use crate::Protocol;
 use crate::contamination::Batch;
 use crate::harmfulness::Kind;
-use crate::summary::{Interval, wilson};
+use crate::protocol::Protocol;
 
 /// The harm-directed test ([`riptide_detectors::HarmTest`]) on the batches of one score, severity, kind and contamination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,8 +60,8 @@ pub(crate) fn harm_cells(batches: &[Batch], protocol: &Protocol) -> Vec<HarmCell
                 truth,
                 excess: Interval {
                     estimate: mean(|data| data.excess_fraction.estimate),
-                    low: mean(|data| data.excess_fraction.lower),
-                    high: mean(|data| data.excess_fraction.upper),
+                    lower: mean(|data| data.excess_fraction.lower),
+                    upper: mean(|data| data.excess_fraction.upper),
                 },
                 coverage: rate(&|data| data.excess_fraction.lower <= truth && truth <= data.excess_fraction.upper),
                 lower_holds: rate(&|data| data.excess_fraction.lower <= truth),
@@ -78,7 +78,7 @@ mod tests {
     use riptide_detectors::harm::HarmConfig;
 
     use super::*;
-    use crate::ProtocolParams;
+    use crate::protocol::ProtocolParams;
 
     /// Batches of 10 of which so many score above all of a reference 0..1000; the excess at the median is known.
     #[test]

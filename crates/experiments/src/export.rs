@@ -1,15 +1,14 @@
 //! Results as files that other programs read.
 
-use std::fmt::Write;
 use std::path::Path;
 
+use riptide_files::{FileError, atomic, npy};
+use riptide_stats::Interval;
 use serde::Serialize;
 
-use crate::ExperimentError;
 use crate::contamination::Batch;
-use crate::files::write_atomically;
+use crate::error::ExperimentError;
 use crate::harmfulness::{CorruptedPass, Pass};
-use crate::store::npy;
 use crate::summary::Summary;
 
 /// Writes pvalues.csv, summary.csv, harm.csv, summary.json, scores.npy and scores.json.
@@ -20,11 +19,15 @@ pub(crate) fn write(
     clean: &Pass,
     corrupted: &[CorruptedPass],
 ) -> Result<(), ExperimentError> {
-    write_atomically(&out.join("pvalues.csv"), pvalues(summary, batches).as_bytes())?;
-    write_atomically(&out.join("summary.csv"), cells(summary).as_bytes())?;
-    write_atomically(&out.join("harm.csv"), harm_cells(summary).as_bytes())?;
-    write_atomically(&out.join("summary.json"), &json(summary)?)?;
-    scores(out, summary, clean, corrupted)
+    std::fs::create_dir_all(out).map_err(FileError::on("create", out))?;
+    let file = |name: &str, bytes: &[u8]| atomic::write(out.join(name), bytes);
+    file("pvalues.csv", &p_values(summary, batches)?)?;
+    file("summary.csv", &cells(summary)?)?;
+    file("harm.csv", &harm_cells(summary)?)?;
+    file("summary.json", &json(summary)?)?;
+    let (scores, index) = scores(summary, clean, corrupted);
+    file("scores.npy", &scores)?;
+    Ok(file("scores.json", &json(&index)?)?)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, ExperimentError> {
@@ -33,68 +36,114 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, ExperimentError> {
     Ok(bytes)
 }
 
-fn pvalues(summary: &Summary, batches: &[Batch]) -> String {
-    let mut csv = String::from("score,severity,kind,fraction,repeat,distance,p_val\n");
+/// A table in the making. Numbers are written as they are, as short as they read back the same.
+struct Csv(csv::Writer<Vec<u8>>);
+
+impl Csv {
+    fn new(header: &[&str]) -> Result<Self, ExperimentError> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(header)?;
+        Ok(Self(writer))
+    }
+
+    fn row(&mut self, cells: &[&dyn ToString]) -> Result<(), ExperimentError> {
+        Ok(self.0.write_record(cells.iter().map(|cell| cell.to_string()))?)
+    }
+
+    fn finish(self) -> Result<Vec<u8>, ExperimentError> {
+        self.0
+            .into_inner()
+            .map_err(|error| csv::Error::from(error.into_error()).into())
+    }
+}
+
+fn p_values(summary: &Summary, batches: &[Batch]) -> Result<Vec<u8>, ExperimentError> {
+    // The column of p-values has the name that the published example gives it.
+    let mut csv = Csv::new(&["score", "severity", "kind", "fraction", "repeat", "distance", "p_val"])?;
     for (column, score) in summary.protocol.scores.iter().enumerate() {
         for batch in batches {
-            let Batch {
-                severity,
-                kind,
-                fraction,
-                repeat,
-                tests,
-                ..
-            } = batch;
-            if let Some((distance, p_val)) = tests.get(column) {
-                // Writing to a String cannot fail.
-                let _ = writeln!(
-                    csv,
-                    "{score},{severity},{},{fraction},{repeat},{distance},{p_val}",
-                    kind.name()
-                );
+            if let Some((distance, p_value)) = batch.tests.get(column) {
+                let (kind, fraction) = (batch.kind.name(), batch.fraction);
+                csv.row(&[
+                    score,
+                    &batch.severity,
+                    &kind,
+                    &fraction,
+                    &batch.repeat,
+                    distance,
+                    p_value,
+                ])?;
             }
         }
     }
-    csv
+    csv.finish()
 }
 
-fn cells(summary: &Summary) -> String {
-    let mut csv = String::from("score,severity,kind,fraction,mean,std,min,max,alarms,alarms_low,alarms_high\n");
+fn cells(summary: &Summary) -> Result<Vec<u8>, ExperimentError> {
+    let mut csv = Csv::new(&[
+        "score",
+        "severity",
+        "kind",
+        "fraction",
+        "mean",
+        "std",
+        "min",
+        "max",
+        "alarms",
+        "alarms_lower",
+        "alarms_upper",
+    ])?;
     for cell in &summary.sweep {
-        let _ = writeln!(
-            csv,
-            "{},{},{},{},{},{},{},{},{},{},{}",
-            cell.score,
-            cell.severity,
-            cell.kind.name(),
-            cell.fraction,
-            cell.mean,
-            cell.std,
-            cell.min,
-            cell.max,
-            cell.alarms.estimate,
-            cell.alarms.low,
-            cell.alarms.high
-        );
+        let Interval { estimate, lower, upper } = cell.alarms;
+        csv.row(&[
+            &cell.score,
+            &cell.severity,
+            &cell.kind.name(),
+            &cell.fraction,
+            &cell.mean,
+            &cell.std,
+            &cell.min,
+            &cell.max,
+            &estimate,
+            &lower,
+            &upper,
+        ])?;
     }
-    csv
+    csv.finish()
 }
 
-fn harm_cells(summary: &Summary) -> String {
-    let mut csv = String::from("score,severity,kind,fraction,truth,excess,excess_low,excess_high");
-    for rate in ["coverage", "lower_holds", "alarms"] {
-        let _ = write!(csv, ",{rate},{rate}_low,{rate}_high");
-    }
-    csv.push('\n');
+fn harm_cells(summary: &Summary) -> Result<Vec<u8>, ExperimentError> {
+    let mut csv = Csv::new(&[
+        "score",
+        "severity",
+        "kind",
+        "fraction",
+        "truth",
+        "excess",
+        "excess_lower",
+        "excess_upper",
+        "coverage",
+        "coverage_lower",
+        "coverage_upper",
+        "lower_holds",
+        "lower_holds_lower",
+        "lower_holds_upper",
+        "alarms",
+        "alarms_lower",
+        "alarms_upper",
+    ])?;
     for cell in &summary.harm {
-        let (kind, place) = (cell.kind.name(), cell.fraction);
-        let _ = write!(csv, "{},{},{kind},{place},{}", cell.score, cell.severity, cell.truth);
-        for found in [cell.excess, cell.coverage, cell.lower_holds, cell.alarms] {
-            let _ = write!(csv, ",{},{},{}", found.estimate, found.low, found.high);
-        }
-        csv.push('\n');
+        let kind = cell.kind.name();
+        let found = [cell.excess, cell.coverage, cell.lower_holds, cell.alarms];
+        let found: Vec<f64> = found
+            .iter()
+            .flat_map(|rate| [rate.estimate, rate.lower, rate.upper])
+            .collect();
+        let mut row: Vec<&dyn ToString> = vec![&cell.score, &cell.severity, &kind, &cell.fraction, &cell.truth];
+        row.extend(found.iter().map(|value| value as &dyn ToString));
+        csv.row(&row)?;
     }
-    csv
+    csv.finish()
 }
 
 /// The index of scores.npy: what each row along its first and its last axis is.
@@ -113,8 +162,9 @@ struct SetName {
     accuracy: f64,
 }
 
-fn scores(out: &Path, summary: &Summary, clean: &Pass, corrupted: &[CorruptedPass]) -> Result<(), ExperimentError> {
-    let passes = || std::iter::once(clean).chain(corrupted.iter().map(|twin| &twin.pass));
+/// scores.npy and its index.
+fn scores(summary: &Summary, clean: &Pass, corrupted: &[CorruptedPass]) -> (Vec<u8>, Index) {
+    let passes = std::iter::once(clean).chain(corrupted.iter().map(|twin| &twin.pass));
     let mut sets = vec![SetName {
         corruption: None,
         severity: None,
@@ -125,20 +175,12 @@ fn scores(out: &Path, summary: &Summary, clean: &Pass, corrupted: &[CorruptedPas
         severity: Some(twin.severity.get()),
         accuracy: twin.pass.accuracy(),
     }));
-    let names: Vec<String> = summary.protocol.scores.iter().map(ToString::to_string).collect();
-    let shape = [sets.len(), summary.n_images, names.len()];
-    let values = passes().flat_map(|pass| {
+    let scores: Vec<String> = summary.protocol.scores.iter().map(ToString::to_string).collect();
+    let shape = [sets.len(), summary.n_images, scores.len()];
+    let values = passes.flat_map(|pass| {
         (0..summary.n_images)
             .flat_map(move |image| pass.scores.iter().filter_map(move |column| column.get(image).copied()))
     });
-    let path = out.join("scores.npy");
-    write_atomically(&path, &npy(&shape, values, &path)?)?;
-    write_atomically(
-        &out.join("scores.json"),
-        &json(&Index {
-            shape,
-            sets,
-            scores: names,
-        })?,
-    )
+    let bytes = npy::encode(&shape, values);
+    (bytes, Index { shape, sets, scores })
 }

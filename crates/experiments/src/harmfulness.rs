@@ -4,7 +4,7 @@ use riptide_corruptions::{Corruption, Severity};
 use riptide_detectors::{Probabilities, Score, ScoreKind};
 use serde::{Deserialize, Serialize};
 
-use crate::ExperimentError;
+use crate::error::ExperimentError;
 
 /// Whether corrupted images cost accuracy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 //!
 //! [`run`] follows the protocol of the published example of distillation drift detection on CIFAR-10: labelled clean test
 //! images, their corrupted twins, a classifier and the small network distilled from it. Every image passes through both
-//! networks once. A corrupted image is *harmful* where the classifier is right on the clean image and wrong on its twin,
-//! *harmless* where it is right on both. Batches are then contaminated with a rising fraction of one kind or the other,
+//! networks once. A corrupted image is *harmful* if the classifier is right on the clean image and wrong on its twin,
+//! *harmless* if it is right on both. Batches are then contaminated with a rising fraction of one kind or the other,
 //! and each batch's scores are compared with those of a clean reference by a two-sample Kolmogorov-Smirnov test.
 //!
 //! ```
@@ -26,7 +26,7 @@ mod error;
 mod excess;
 mod export;
 mod figures;
-mod files;
+mod format;
 mod harmfulness;
 mod protocol;
 mod random;
@@ -42,10 +42,9 @@ mod table;
 pub use contamination::Batch;
 pub use error::ExperimentError;
 pub use excess::HarmCell;
-pub use figures::{CurvePoint, Picture, contact_sheet, write_training_curve};
 pub use harmfulness::Kind;
 pub use protocol::{Protocol, ProtocolParams, Sampling};
-pub use run::{Observer, Silent, Timings, run};
+pub use run::{Timings, run};
 pub use subject::TestImages;
-pub use summary::{Accuracy, Cell, Interval, Moments, ScoreSummary, SeveritySummary, Summary};
+pub use summary::{Accuracy, Cell, Moments, ScoreSummary, SeveritySummary, Summary};
 pub use table::table;

@@ -5,7 +5,7 @@ use riptide_detectors::ScoreKind;
 use riptide_stats::ks::Alternative;
 use serde::{Deserialize, Serialize};
 
-use crate::ExperimentError;
+use crate::error::ExperimentError;
 
 /// How reference and batches are drawn from the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +37,12 @@ pub struct ProtocolParams {
     pub batches: usize,
     /// Contaminations: the fraction of a batch, 0 to 1, that is drawn from the corrupted images. The number of corrupted
     /// images is `round(fraction * batch_size)`: exact percentages, where the published example truncates
-    /// `int(100 * (1 - p))` and so in truth uses 61, 71, 81 and 91 % for the last four of its ten.
+    /// `int(100 * (1 - p))` and so actually uses 61, 71, 81 and 91 % for the last four of its ten.
     pub fractions: Vec<f64>,
     /// Seed of every draw: corruptions, reference, batches, bootstrap.
     pub seed: u64,
-    /// Level of the test: a batch alarms when its p-value is below it.
-    pub p_val: f64,
+    /// Significance level of the test: a batch alarms if its p-value is below it.
+    pub level: f64,
     /// Alternative of the Kolmogorov-Smirnov test. The published example is two-sided; `greater` is the harmful
     /// direction.
     pub alternative: Alternative,
@@ -66,7 +66,7 @@ impl Default for ProtocolParams {
             batches: 100,
             fractions: (0..10).map(|tenth| f64::from(tenth) / 10.0).collect(),
             seed: 0,
-            p_val: 0.05,
+            level: 0.05,
             alternative: Alternative::TwoSided,
             sampling: Sampling::WithoutReplacement,
             corruptions: Corruption::ALL.to_vec(),
@@ -90,10 +90,10 @@ impl ProtocolParams {
     /// level outside 0 to 1.
     pub fn check(mut self) -> Result<Protocol, ExperimentError> {
         let counts = [
-            ("--n-ref", self.n_ref, 2),
-            ("--batch-size", self.batch_size, 1),
-            ("--batches", self.batches, 1),
-            ("--resamples", self.resamples, 1),
+            ("n_ref", self.n_ref, 2),
+            ("batch_size", self.batch_size, 1),
+            ("batches", self.batches, 1),
+            ("resamples", self.resamples, 1),
         ];
         for (option, value, least) in counts {
             if value < least {
@@ -106,30 +106,30 @@ impl ProtocolParams {
         for &fraction in &self.fractions {
             if !(0.0..=1.0).contains(&fraction) {
                 return Err(ExperimentError::option(
-                    "--fractions",
+                    "fractions",
                     format!("{fraction} is not between 0 and 1"),
                 ));
             }
         }
-        if !(self.p_val > 0.0 && self.p_val < 1.0) {
+        if !(self.level > 0.0 && self.level < 1.0) {
             return Err(ExperimentError::option(
-                "--p-val",
-                format!("{} is not between 0 and 1", self.p_val),
+                "level",
+                format!("{} is not between 0 and 1", self.level),
             ));
         }
         if self.scores.contains(&ScoreKind::Energy) {
             let possible = ScoreKind::FROM_PROBABILITIES.map(ScoreKind::name).join(", ");
             let reason = format!(
-                "energy needs the classifier's logits, and a pass keeps class probabilities, from which they cannot be had \
-                 back; give any of {possible}"
+                "energy needs the classifier's logits, and a pass keeps class probabilities, from which they cannot be \
+                 recovered; give any of {possible}"
             );
-            return Err(ExperimentError::option("--scores", reason));
+            return Err(ExperimentError::option("scores", reason));
         }
-        distinct("--fractions", &self.fractions)?;
+        distinct("fractions", &self.fractions)?;
         self.fractions.sort_by(f64::total_cmp);
-        distinct("--corruptions", &self.corruptions)?;
-        distinct("--severities", &self.severities)?;
-        distinct("--scores", &self.scores)?;
+        distinct("corruptions", &self.corruptions)?;
+        distinct("severities", &self.severities)?;
+        distinct("scores", &self.scores)?;
         Ok(Protocol(self))
     }
 }
@@ -194,7 +194,7 @@ mod tests {
         };
         let message = params.check().unwrap_err().to_string();
         assert!(
-            message.starts_with("--scores: energy needs") && message.ends_with("margin, surprise"),
+            message.starts_with("scores: energy needs") && message.ends_with("margin, surprise"),
             "{message}"
         );
         let every = ProtocolParams {
@@ -212,49 +212,49 @@ mod tests {
                     n_ref: 0,
                     ..Default::default()
                 },
-                "--n-ref",
+                "n_ref",
             ),
             (
                 ProtocolParams {
                     batches: 0,
                     ..Default::default()
                 },
-                "--batches",
+                "batches",
             ),
             (
                 ProtocolParams {
                     fractions: vec![1.5],
                     ..Default::default()
                 },
-                "--fractions",
+                "fractions",
             ),
             (
                 ProtocolParams {
                     fractions: vec![f64::NAN],
                     ..Default::default()
                 },
-                "--fractions",
+                "fractions",
             ),
             (
                 ProtocolParams {
-                    p_val: 0.0,
+                    level: 0.0,
                     ..Default::default()
                 },
-                "--p-val",
+                "level",
             ),
             (
                 ProtocolParams {
                     severities: vec![],
                     ..Default::default()
                 },
-                "--severities",
+                "severities",
             ),
             (
                 ProtocolParams {
                     fractions: vec![0.1, 0.1],
                     ..Default::default()
                 },
-                "--fractions",
+                "fractions",
             ),
         ];
         for (params, option) in cases {

@@ -2,12 +2,30 @@
 
 use riptide_corruptions::Severity;
 use riptide_detectors::ScoreKind;
+use riptide_stats::Interval;
 
 use crate::excess::HarmCell;
 use crate::harmfulness::Kind;
-use crate::summary::{Cell, Interval, ScoreSummary, Summary};
+use crate::summary::{Cell, ScoreSummary, Summary};
+
+/// Power asked for when a contamination is called detectable.
+pub(crate) const POWER: f64 = 0.95;
+
+/// Contaminations at which scores are judged, if the protocol has them.
+const WANTED: (f64, f64) = (0.3, 0.9);
 
 impl Summary {
+    /// Where scores are judged: the protocol's contaminations nearest to 30 % harmful and to 90 % harmless.
+    pub(crate) fn judged_at(&self) -> Option<(f64, f64)> {
+        Some((self.nearest_fraction(WANTED.0)?, self.nearest_fraction(WANTED.1)?))
+    }
+
+    /// Values at each severity that has one.
+    pub(crate) fn by_severity(&self, value: impl Fn(Severity) -> Option<f64>) -> Vec<f64> {
+        let severities = self.protocol.severities.iter();
+        severities.filter_map(|&severity| value(severity)).collect()
+    }
+
     /// The cells of one score, severity and kind, by rising contamination.
     pub fn cells(&self, score: ScoreKind, severity: Severity, kind: Kind) -> impl Iterator<Item = &Cell> {
         self.sweep
@@ -63,7 +81,7 @@ impl Summary {
         mean(severities.filter_map(|&severity| Some(self.alarms(score, severity, kind, fraction)?.estimate)))
     }
 
-    /// Alarm rate of batches without any corrupted image; none where the protocol has no contamination 0.
+    /// Alarm rate of batches without any corrupted image; none if the protocol has no contamination 0.
     pub fn clean_alarms(&self, score: ScoreKind) -> Option<f64> {
         let cells = self.sweep.iter();
         mean(
@@ -106,8 +124,8 @@ mod tests {
 
     fn rates(rates: &[f64]) -> impl Iterator<Item = (f64, Interval)> {
         rates.iter().enumerate().map(|(step, &estimate)| {
-            let (low, high) = (estimate, estimate);
-            (step as f64 / 10.0, Interval { estimate, low, high })
+            let (lower, upper) = (estimate, estimate);
+            (step as f64 / 10.0, Interval { estimate, lower, upper })
         })
     }
 

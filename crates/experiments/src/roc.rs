@@ -3,11 +3,12 @@
 use rand::RngExt;
 use rayon::prelude::*;
 use riptide_corruptions::Severity;
+use riptide_stats::Interval;
 use riptide_stats::summary::percentile;
 
+use crate::error::ExperimentError;
+use crate::protocol::ProtocolParams;
 use crate::random::{Purpose, stream};
-use crate::summary::Interval;
-use crate::{ExperimentError, ProtocolParams};
 
 /// Values of two groups sorted once; the area under the ROC curve for any weights of their members.
 ///
@@ -38,7 +39,7 @@ impl Roc {
         }
     }
 
-    /// The area with each member counted `weights[member]` times; none where a group has no weight.
+    /// The area with each member counted `weights[member]` times; none if a group has no weight.
     pub(crate) fn area(&self, weights: &[u32]) -> Option<f64> {
         let (mut below, mut area, mut positives) = (0.0_f64, 0.0_f64, 0.0_f64);
         let (mut tied_negatives, mut tied_positives) = (0.0_f64, 0.0_f64);
@@ -93,12 +94,12 @@ pub(crate) fn bootstrap(
             .iter()
             .filter_map(|areas| areas.get(column).copied().flatten())
             .collect();
-        let (low, high) = if areas.is_empty() {
+        let (lower, upper) = if areas.is_empty() {
             (estimate, estimate)
         } else {
             (percentile(&areas, 2.5)?, percentile(&areas, 97.5)?)
         };
-        Ok(Some(Interval { estimate, low, high }))
+        Ok(Some(Interval { estimate, lower, upper }))
     };
     rocs.iter().enumerate().map(interval).collect()
 }
@@ -123,8 +124,11 @@ mod tests {
         let (q1, q2) = (a / (2.0 - a), 2.0 * a * a / (1.0 + a));
         let variance = (a * (1.0 - a) + (m - 1.0) * (q1 - a * a) + (m - 1.0) * (q2 - a * a)) / (m * m);
         let width = 2.0 * 1.96 * variance.sqrt();
-        assert!(area.low < a && a < area.high);
-        assert!(((area.high - area.low) / width - 1.0).abs() < 0.15, "{area:?} {width}");
+        assert!(area.lower < a && a < area.upper);
+        assert!(
+            ((area.upper - area.lower) / width - 1.0).abs() < 0.15,
+            "{area:?} {width}"
+        );
     }
 
     #[test]

@@ -6,38 +6,19 @@ use std::time::{Duration, Instant};
 use riptide_corruptions::{Corruption, Severity};
 use riptide_datasets::ImageSet;
 use riptide_detectors::Probabilities;
-use riptide_files::digest;
+use riptide_files::{Progress, Unit, digest};
 use riptide_models::NetworkPair;
 
 use crate::contamination::{Draw, sweep};
+use crate::error::ExperimentError;
 use crate::export;
 use crate::figures::{self, Contact, Findings};
 use crate::harmfulness::{CorruptedPass, Pass};
-use crate::report::Pictures;
+use crate::protocol::Protocol;
+use crate::report::{self, Pictures};
 use crate::store::Store;
 use crate::subject::TestImages;
 use crate::summary::Summary;
-use crate::{ExperimentError, Protocol, report};
-
-/// Told what an experiment is doing; every method may do nothing.
-pub trait Observer {
-    /// Scoring begins: so many sets of so many images each, the clean set among them.
-    fn begin(&mut self, _sets: usize, _images: usize) {}
-    /// A set begins.
-    fn set(&mut self, _name: &str) {}
-    /// So many images more have passed through both networks.
-    fn scored(&mut self, _images: usize) {}
-    /// So many images more were found finished from an earlier run.
-    fn kept(&mut self, _images: usize) {}
-    /// All sets are scored; the sweep, the figures and the report begin.
-    fn sweeping(&mut self) {}
-}
-
-/// An observer that says nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Observer for Silent {}
 
 /// Where the time of a run went.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,22 +33,28 @@ pub struct Timings {
     pub scored: usize,
 }
 
-/// Runs the experiment and writes everything into `out`, which is made if need be.
+/// Runs the experiment and writes everything into `out`, which is created if it does not exist.
 ///
-/// Finished passes are kept in `out/passes`, keyed by the digests of networks and images: a run that was stopped goes on
+/// Finished passes are kept in `out/passes`, keyed by the digests of networks and images: a run that was stopped resumes
 /// where it was, and ends with the same bytes as an undisturbed one. The files written:
-/// `pvalues.csv` (every batch), `summary.csv` (a row a score, severity, kind and contamination), `summary.json`
-/// ([`Summary`]), `harm.csv` (the harm-directed test, a row likewise), `scores.npy` (float32, (sets, images, scores)) with `scores.json` as its index, `figures/*.svg` and
-/// `.png`, and `report.html`.
+///
+/// | file | content |
+/// | --- | --- |
+/// | `pvalues.csv` | every batch |
+/// | `summary.csv`, `harm.csv` | every score, severity, kind and contamination: the two-sample test, the harm-directed test |
+/// | `summary.json` | [`Summary`] |
+/// | `scores.npy`, `scores.json` | float32 (sets, images, scores), and what each row is |
+/// | `figures/*.svg`, `figures/*.png` | the figures |
+/// | `report.html` | one page with everything |
 ///
 /// # Errors
-/// Any [`ExperimentError`]; what was finished before it stays.
+/// Any [`ExperimentError`]; what was finished before stays.
 pub fn run(
     networks: &NetworkPair,
     images: &TestImages,
     protocol: &Protocol,
     out: &Path,
-    observer: &mut dyn Observer,
+    progress: &mut dyn Progress,
 ) -> Result<(Summary, Timings), ExperimentError> {
     check(networks, images)?;
     let params = protocol.params();
@@ -79,19 +66,17 @@ pub fn run(
         store: Store::new(out.join("passes")),
         timings: Timings::default(),
     };
-    observer.begin(
-        1 + params.severities.len() * params.corruptions.len(),
-        images.clean().len(),
-    );
-    let clean = passes.clean(observer)?;
+    let sets = 1 + params.severities.len() * params.corruptions.len();
+    progress.begin("scoring", Some((sets * images.clean().len()) as u64), Unit::Images);
+    let clean = passes.clean(progress)?;
     let mut corrupted = Vec::new();
     for &severity in &params.severities {
         for &corruption in &params.corruptions {
-            corrupted.push(passes.corrupted(corruption, severity, observer)?);
+            corrupted.push(passes.corrupted(corruption, severity, progress)?);
         }
     }
     let mut timings = passes.timings;
-    observer.sweeping();
+    progress.message("sweep, figures and report");
     let start = Instant::now();
     let batches = sweep(&clean, &corrupted, &draw, protocol)?;
     let summary = Summary::new(images, networks, protocol, &clean, &corrupted, &batches)?;
@@ -112,6 +97,7 @@ pub fn run(
     };
     report::write(out, &summary, pictures)?;
     timings.rest = start.elapsed();
+    progress.end();
     Ok((summary, timings))
 }
 
@@ -136,32 +122,32 @@ struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    fn clean(&mut self, observer: &mut dyn Observer) -> Result<Pass, ExperimentError> {
-        observer.set("clean");
+    fn clean(&mut self, progress: &mut dyn Progress) -> Result<Pass, ExperimentError> {
+        progress.message("clean");
         let key = self.key(self.images.digest());
-        if let Some(pass) = self.kept(&key, observer)? {
+        if let Some(pass) = self.kept(&key, progress)? {
             return Ok(pass);
         }
-        self.score(&key, self.images.clean(), observer)
+        self.score(&key, self.images.clean(), progress)
     }
 
     fn corrupted(
         &mut self,
         corruption: Corruption,
         severity: Severity,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Progress,
     ) -> Result<CorruptedPass, ExperimentError> {
-        observer.set(&format!("{corruption} {severity}"));
+        progress.message(&format!("{corruption} {severity}"));
         let start = Instant::now();
         let key = self.key(&self.images.identity(corruption, severity)?);
         self.timings.images += start.elapsed();
-        let pass = match self.kept(&key, observer)? {
+        let pass = match self.kept(&key, progress)? {
             Some(pass) => pass,
             None => {
                 let start = Instant::now();
                 let images = self.images.corrupted(corruption, severity)?;
                 self.timings.images += start.elapsed();
-                self.score(&key, &images, observer)?
+                self.score(&key, &images, progress)?
             }
         };
         Ok(CorruptedPass {
@@ -175,20 +161,20 @@ impl Passes<'_> {
         digest::of_parts(&[self.networks.digest().as_bytes(), images.as_bytes()])
     }
 
-    fn kept(&self, key: &str, observer: &mut dyn Observer) -> Result<Option<Pass>, ExperimentError> {
+    fn kept(&self, key: &str, progress: &mut dyn Progress) -> Result<Option<Pass>, ExperimentError> {
         let n = self.images.clean().len();
         let Some(probabilities) = self.store.load(key, n, self.networks.n_classes()) else {
             return Ok(None);
         };
-        observer.kept(n);
+        progress.skip(n as u64);
         self.finish(&probabilities).map(Some)
     }
 
-    fn score(&mut self, key: &str, images: &ImageSet, observer: &mut dyn Observer) -> Result<Pass, ExperimentError> {
+    fn score(&mut self, key: &str, images: &ImageSet, progress: &mut dyn Progress) -> Result<Pass, ExperimentError> {
         let start = Instant::now();
         let shape = [images.len(), images.height(), images.width()];
         let networks = self.networks;
-        let probabilities = networks.probabilities(images.pixels(), shape, |n| observer.scored(n))?;
+        let probabilities = networks.probabilities(images.pixels(), shape, |n| progress.advance(n as u64))?;
         self.timings.scoring += start.elapsed();
         self.timings.scored += images.len();
         self.store.save(key, &probabilities)?;

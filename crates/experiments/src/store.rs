@@ -1,12 +1,11 @@
-//! Finished passes kept on disk, so that a run that was stopped goes on where it was.
+//! Finished passes kept on disk, so that a run that was stopped resumes where it was.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use npyz::WriterBuilder;
 use riptide_detectors::Probabilities;
+use riptide_files::{FileError, atomic, npy};
 
-use crate::ExperimentError;
-use crate::files::write_atomically;
+use crate::error::ExperimentError;
 
 /// A folder of finished passes: one `.npy` of float32 (N, 2, n_classes) a set of images, classifier first, named by the
 /// digest of networks and images.
@@ -24,14 +23,13 @@ impl Store {
         self.folder.join(format!("{key}.npy"))
     }
 
-    /// The kept pass of `n` images, or nothing where there is none or it is not whole.
+    /// The kept pass of `n` images; none if there is none or it is not whole.
     pub(crate) fn load(&self, key: &str, n: usize, n_classes: usize) -> Option<Probabilities> {
-        let file = std::fs::File::open(self.path(key)).ok()?;
-        let npy = npyz::NpyFile::new(std::io::BufReader::new(file)).ok()?;
-        if npy.shape() != [n as u64, 2, n_classes as u64] {
+        let bytes = std::fs::read(self.path(key)).ok()?;
+        let npy::Array { shape, values } = npy::decode::<f32>(&bytes).ok()?;
+        if shape != [n, 2, n_classes] || n_classes == 0 {
             return None;
         }
-        let values: Vec<f32> = npy.into_vec().ok()?;
         let mut kept = Probabilities {
             classifier: Vec::with_capacity(n * n_classes),
             distilled: Vec::with_capacity(n * n_classes),
@@ -51,27 +49,9 @@ impl Store {
         let n = pass.classifier.len() / k.max(1);
         let rows = pass.classifier.chunks_exact(k).zip(pass.distilled.chunks_exact(k));
         let values = rows.flat_map(|(classifier, distilled)| classifier.iter().chain(distilled).copied());
-        write_atomically(&self.path(key), &npy(&[n, 2, k], values, &self.path(key))?)
+        std::fs::create_dir_all(&self.folder).map_err(FileError::on("create", &self.folder))?;
+        Ok(atomic::write(self.path(key), &npy::encode(&[n, 2, k], values))?)
     }
-}
-
-/// The bytes of a float32 `.npy` file, C order.
-pub(crate) fn npy(
-    shape: &[usize],
-    values: impl IntoIterator<Item = f32>,
-    path: &Path,
-) -> Result<Vec<u8>, ExperimentError> {
-    let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
-    let mut bytes = Vec::new();
-    let mut writer = npyz::WriteOptions::new()
-        .default_dtype()
-        .shape(&shape)
-        .writer(&mut bytes)
-        .begin_nd()
-        .map_err(ExperimentError::io(path))?;
-    writer.extend(values).map_err(ExperimentError::io(path))?;
-    writer.finish().map_err(ExperimentError::io(path))?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

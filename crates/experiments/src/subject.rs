@@ -7,7 +7,7 @@ use riptide_datasets::ImageSet;
 use riptide_datasets::cifar10_c::Cifar10C;
 use riptide_files::digest;
 
-use crate::ExperimentError;
+use crate::error::ExperimentError;
 
 /// Clean, labelled test images and where their corrupted twins come from.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl TestImages {
     /// Clean images whose corrupted twins are made by `corruptor`.
     ///
     /// # Errors
-    /// [`ExperimentError::Unlabelled`] where the images have no labels.
+    /// [`ExperimentError::Unlabelled`] if the images have no labels.
     pub fn generated(name: impl Into<String>, clean: ImageSet, corruptor: Corruptor) -> Result<Self, ExperimentError> {
         Self::new(name.into(), clean, Corrupted::Generated(corruptor))
     }
@@ -36,7 +36,7 @@ impl TestImages {
     /// The CIFAR-10 test images with the published CIFAR-10-C files as their twins.
     ///
     /// # Errors
-    /// [`ExperimentError::Unlabelled`] where the images have no labels, [`ExperimentError::Mismatch`] where CIFAR-10-C
+    /// [`ExperimentError::Unlabelled`] if the images have no labels, [`ExperimentError::Mismatch`] if CIFAR-10-C
     /// holds another number of images.
     pub fn published(name: impl Into<String>, clean: ImageSet, cifar10_c: Cifar10C) -> Result<Self, ExperimentError> {
         Self::new(name.into(), clean, Corrupted::Published(cifar10_c))
@@ -88,7 +88,7 @@ impl TestImages {
     /// The corrupted twins of the clean images, in the same order.
     ///
     /// # Errors
-    /// As the corruption's or the file's own; [`ExperimentError::Mismatch`] where a file holds another number of images.
+    /// As the corruption's or the file's own; [`ExperimentError::Mismatch`] if a file holds another number of images.
     pub fn corrupted(&self, corruption: Corruption, severity: Severity) -> Result<ImageSet, ExperimentError> {
         let images = match &self.corrupted {
             Corrupted::Generated(corruptor) => corruptor.apply(&self.clean, corruption, severity)?,

@@ -4,14 +4,16 @@ use riptide_corruptions::{Corruption, Severity};
 use riptide_detectors::ScoreKind;
 use riptide_models::NetworkPair;
 use riptide_stats::summary::{mean, min_max, std};
+use riptide_stats::{Interval, wilson};
 use serde::{Deserialize, Serialize};
 
 use crate::contamination::Batch;
+use crate::error::ExperimentError;
 use crate::excess::{HarmCell, harm_cells};
 use crate::harmfulness::{CorruptedPass, Kind, Pass, Place, pool};
+use crate::protocol::{Protocol, ProtocolParams};
 use crate::roc::{Roc, bootstrap};
 use crate::subject::TestImages;
-use crate::{ExperimentError, Protocol, ProtocolParams};
 
 /// Everything that an experiment found, as `summary.json` holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,19 +89,8 @@ pub struct ScoreSummary {
     pub harmful: Moments,
     /// Scores of harmless images.
     pub harmless: Moments,
-    /// Area under the ROC curve, harmful against harmless; none where a kind has no images.
+    /// Area under the ROC curve, harmful against harmless; none if a kind has no images.
     pub auroc: Option<Interval>,
-}
-
-/// An estimate with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// The estimate.
-    pub estimate: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
 }
 
 /// The batches of one score, severity, kind and contamination.
@@ -245,40 +236,9 @@ fn cells(batches: &[Batch], params: &ProtocolParams) -> Result<Vec<Cell>, Experi
                 std: std(&p)?,
                 min,
                 max,
-                alarms: wilson(p.iter().filter(|&&p| p < params.p_val).count(), p.len()),
+                alarms: wilson(p.iter().filter(|&&p| p < params.level).count(), p.len()),
             });
         }
     }
     Ok(cells)
-}
-
-/// Wilson's 95 % interval of a proportion (Wilson 1927).
-pub(crate) fn wilson(successes: usize, n: usize) -> Interval {
-    const Z: f64 = 1.959_963_984_540_054;
-    let n = n as f64;
-    let estimate = successes as f64 / n;
-    let centre = (estimate + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let half = Z / (1.0 + Z * Z / n) * (estimate * (1.0 - estimate) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Interval {
-        estimate,
-        low: (centre - half).max(0.0),
-        high: (centre + half).min(1.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wilson_agrees_with_published_values() {
-        // Newcombe (1998), table I: 81 of 263, and 0 of 20.
-        let interval = wilson(81, 263);
-        assert!(
-            (interval.low - 0.2553).abs() < 5e-5 && (interval.high - 0.3662).abs() < 5e-5,
-            "{interval:?}"
-        );
-        let none = wilson(0, 20);
-        assert!(none.low == 0.0 && (none.high - 0.1611).abs() < 5e-5, "{none:?}");
-    }
 }

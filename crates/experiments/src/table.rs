@@ -1,94 +1,91 @@
-//! A summary as a table for a terminal.
+//! A summary as tables for a terminal.
 
-use std::fmt::Write;
+use riptide_detectors::ScoreKind;
+use riptide_draw::{Column, text_table};
 
 use crate::harmfulness::Kind;
+use crate::reading::POWER;
 use crate::summary::{Moments, Summary};
 
-/// Power asked for when a contamination is called detectable.
-pub(crate) const POWER: f64 = 0.95;
-
-/// The summary as plain text: accuracies, scores, and the mean p-value by contamination, a block a score.
+/// The summary as plain text: accuracies, scores, and the mean p-value by contamination, a block for each score.
 ///
 /// The text ends with a line feed and holds no timings, so that the same run gives the same text.
 pub fn table(summary: &Summary) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = write_table(&mut text, summary);
-    text
-}
-
-fn write_table(out: &mut String, summary: &Summary) -> std::fmt::Result {
     let params = &summary.protocol;
-    writeln!(
-        out,
-        "{}: {} clean test images, accuracy {:.5}",
-        summary.dataset, summary.n_images, summary.accuracy
-    )?;
-    writeln!(out, "{}", summary.provenance)?;
-    writeln!(
-        out,
-        "{} corruption(s), reference of {}, batches of {}, {} test at {}",
+    let mut text = format!(
+        "{}: {} clean test images, accuracy {:.5}\n{}\n{} corruption(s), reference of {}, batches of {}, {} test at {}\n",
+        summary.dataset,
+        summary.n_images,
+        summary.accuracy,
+        summary.provenance,
         params.corruptions.len(),
         params.n_ref,
         params.batch_size,
         params.alternative,
-        params.p_val
-    )?;
-    for (column, &score) in params.scores.iter().enumerate() {
-        writeln!(out, "\n{score}: clean score {}", moments(summary.clean.get(column)))?;
-        writeln!(
-            out,
-            "severity  accuracy          harmful score         harmless score    AUROC [95 %]            found from  false alarms"
-        )?;
-        for severity in &summary.severities {
-            let Some(found) = severity.scores.get(column) else {
-                continue;
-            };
-            let auroc = found.auroc.map_or_else(
-                || "-".to_owned(),
-                |a| format!("{:.3} [{:.3}, {:.3}]", a.estimate, a.low, a.high),
-            );
-            let detection = summary
-                .detection(score, severity.severity, POWER)
-                .map_or_else(|| "never".to_owned(), |fraction| format!("{:.0} %", 100.0 * fraction));
-            let alarms = summary
-                .false_alarms(score, severity.severity)
-                .map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
-            writeln!(
-                out,
-                "{:>8}  {:.4} ± {:.4}  {:>20}  {:>20}    {:<22}  {:>10}  {:>12}",
-                severity.severity,
-                severity.accuracy,
-                severity.accuracy_std,
-                moments(Some(&found.harmful)),
-                moments(Some(&found.harmless)),
-                auroc,
-                detection,
-                alarms
-            )?;
-        }
-        writeln!(out, "\nmean p-value by percentage of corrupted images")?;
-        write!(out, "severity  kind    ")?;
-        for fraction in &params.fractions {
-            write!(out, " {:>6}%", percent(*fraction))?;
-        }
-        writeln!(out)?;
-        for &severity in &params.severities {
-            for kind in Kind::ALL {
-                write!(out, "{severity:>8}  {:<8}", kind.name())?;
-                for cell in summary.cells(score, severity, kind) {
-                    write!(out, " {:>7}", p_value(cell.mean))?;
-                }
-                writeln!(out)?;
-            }
-        }
+        params.level
+    );
+    for (place, &score) in params.scores.iter().enumerate() {
+        let clean = moments(summary.clean.get(place));
+        text += &format!("\n{score}: clean score {clean}\n{}", by_severity(summary, score));
+        text += &format!(
+            "\nmean p-value by percentage of corrupted images\n{}",
+            by_contamination(summary, score)
+        );
     }
-    Ok(())
+    text
 }
 
-fn percent(fraction: f64) -> String {
-    format!("{}", (fraction * 1000.0).round() / 10.0)
+fn by_severity(summary: &Summary, score: ScoreKind) -> String {
+    let columns = [
+        Column::right("severity"),
+        Column::left("accuracy"),
+        Column::right("harmful score"),
+        Column::right("harmless score"),
+        Column::left("AUROC [95 %]"),
+        Column::right("found from"),
+        Column::right("false alarms"),
+    ];
+    let rows = summary.severities.iter().filter_map(|at| {
+        let found = at.scores.iter().find(|found| found.score == score)?;
+        let percent = |rate: f64, digits: usize| format!("{:.digits$} %", 100.0 * rate);
+        let (detection, alarms) = (
+            summary.detection(score, at.severity, POWER),
+            summary.false_alarms(score, at.severity),
+        );
+        Some([
+            at.severity.to_string(),
+            format!("{:.4} ± {:.4}", at.accuracy, at.accuracy_std),
+            moments(Some(&found.harmful)),
+            moments(Some(&found.harmless)),
+            found.auroc.map_or_else(
+                || "-".to_owned(),
+                |area| format!("{:.3} [{:.3}, {:.3}]", area.estimate, area.lower, area.upper),
+            ),
+            detection.map_or_else(|| "never".to_owned(), |fraction| percent(fraction, 0)),
+            alarms.map_or_else(|| "-".to_owned(), |rate| percent(rate, 1)),
+        ])
+    });
+    text_table(&columns, &rows.collect::<Vec<_>>())
+}
+
+fn by_contamination(summary: &Summary, score: ScoreKind) -> String {
+    let params = &summary.protocol;
+    let percents = params
+        .fractions
+        .iter()
+        .map(|fraction| format!("{}%", (fraction * 1000.0).round() / 10.0));
+    let percents: Vec<String> = percents.collect();
+    let mut columns = vec![Column::right("severity"), Column::left("kind")];
+    columns.extend(percents.iter().map(|percent| Column::right(percent)));
+    let mut rows = Vec::new();
+    for &severity in &params.severities {
+        for kind in Kind::ALL {
+            let mut row = vec![severity.to_string(), kind.name().to_owned()];
+            row.extend(summary.cells(score, severity, kind).map(|cell| p_value(cell.mean)));
+            rows.push(row);
+        }
+    }
+    text_table(&columns, &rows)
 }
 
 fn p_value(p: f64) -> String {

@@ -9,9 +9,8 @@ use std::sync::OnceLock;
 use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
 use riptide_detectors::ScoreKind;
-use riptide_experiments::{
-    ExperimentError, Kind, Observer, Protocol, ProtocolParams, Silent, Summary, TestImages, run,
-};
+use riptide_experiments::{ExperimentError, Kind, Protocol, ProtocolParams, Summary, TestImages, run};
+use riptide_files::{Progress, Silent};
 use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
 use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, NetworkPair, ResNet, ResNetConfig};
 use riptide_stats::ks::Alternative;
@@ -122,8 +121,8 @@ fn any_number_of_threads_gives_the_same_bytes() {
 /// Stops the run as kill -9 would, as far as its files go, when the third set begins.
 struct Stop(usize);
 
-impl Observer for Stop {
-    fn set(&mut self, _name: &str) {
+impl Progress for Stop {
+    fn message(&mut self, _name: &str) {
         self.0 += 1;
         assert!(self.0 < 3, "stopped on purpose");
     }
@@ -132,15 +131,15 @@ impl Observer for Stop {
 /// Counts how many images are scored and how many were kept.
 #[derive(Default)]
 struct Count {
-    scored: usize,
-    kept: usize,
+    scored: u64,
+    kept: u64,
 }
 
-impl Observer for Count {
-    fn scored(&mut self, images: usize) {
+impl Progress for Count {
+    fn advance(&mut self, images: u64) {
         self.scored += images;
     }
-    fn kept(&mut self, images: usize) {
+    fn skip(&mut self, images: u64) {
         self.kept += images;
     }
 }

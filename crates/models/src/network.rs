@@ -94,6 +94,19 @@ impl Network {
         })
     }
 
+    /// The network in the bytes of the two files that [`Network::save`] writes: `config.json` and `model.safetensors`.
+    ///
+    /// # Errors
+    /// [`ModelError::ConfigFile`] or [`ModelError::Safetensors`] if the bytes are something else, and those of [`Network::new`].
+    pub fn from_bytes(config: &[u8], weights: &[u8]) -> Result<Self, ModelError> {
+        let config: NetworkConfig = serde_json::from_slice(config).map_err(|source| ModelError::ConfigFile {
+            path: CONFIG_FILE.into(),
+            source,
+        })?;
+        config.validate()?;
+        Self::new(config, Weights::parse(weights, Path::new(WEIGHTS_FILE))?)
+    }
+
     fn load_folder(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join(CONFIG_FILE);
         if !path.is_file() {

@@ -180,7 +180,12 @@ impl Weights {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| ModelError::io("read", path, source))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|source| ModelError::Safetensors {
+        Self::parse(&bytes, path)
+    }
+
+    /// The parameters in the bytes of a safetensors file; `path` is what an error calls it.
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
+        let file = SafeTensors::deserialize(bytes).map_err(|source| ModelError::Safetensors {
             path: path.into(),
             source,
         })?;

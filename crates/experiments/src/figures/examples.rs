@@ -1,103 +1,12 @@
-//! Example images, as data URIs: the contact sheet's image and its twins, and images ranked by score.
+//! Example images: the contact sheet's image and its twins, and images ranked by score.
 
-use base64::Engine;
-use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 use rayon::prelude::*;
-use riptide_corruptions::{Corruption, Severity};
 use serde::Serialize;
 
-use super::Findings;
-use crate::ExperimentError;
+use super::figure::Findings;
+use crate::error::ExperimentError;
+use crate::format::spaced;
 use crate::harmfulness::{CorruptedPass, Kind};
-
-/// Longest side of an embedded picture; larger images are made smaller.
-const LONGEST: u32 = 96;
-/// Longest side that is kept without loss; larger pictures are kept as JPEG, so that a page stays small.
-const LOSSLESS: u32 = 48;
-/// Quality of those, 1 to 100.
-const QUALITY: u8 = 88;
-
-/// An image as a data URI, so that drawings and page need no other file.
-pub(super) fn data_uri(pixels: &[u8], height: usize, width: usize) -> Result<String, ExperimentError> {
-    let fail = |reason: String| ExperimentError::Figure {
-        figure: "an image".to_owned(),
-        reason,
-    };
-    let whole = (pixels.len() == height * width * 3).then(|| pixels.to_vec());
-    let mut picture = whole
-        .and_then(|pixels| RgbImage::from_raw(width as u32, height as u32, pixels))
-        .ok_or_else(|| fail(format!("{} bytes are no {height}x{width} image", pixels.len())))?;
-    let longest = picture.width().max(picture.height());
-    if longest > LONGEST {
-        let side = |side: u32| (u64::from(side) * u64::from(LONGEST) / u64::from(longest)).max(1) as u32;
-        picture = imageops::thumbnail(&picture, side(picture.width()), side(picture.height()));
-    }
-    let (width, height) = picture.dimensions();
-    let mut bytes = Vec::new();
-    let (kind, written) = if width.max(height) <= LOSSLESS {
-        let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
-        let written = encoder.write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8);
-        ("png", written)
-    } else {
-        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-        let written = encoder.write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8);
-        ("jpeg", written)
-    };
-    written.map_err(|error| fail(error.to_string()))?;
-    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-    Ok(format!("data:image/{kind};base64,{text}"))
-}
-
-impl Findings<'_> {
-    pub(super) fn twin(&self, corruption: Corruption, severity: Severity) -> Option<&CorruptedPass> {
-        self.corrupted
-            .iter()
-            .find(|twin| twin.corruption == corruption && twin.severity == severity)
-    }
-
-    /// What the corruption did to one image; none where the classifier was wrong before.
-    pub(super) fn kind(&self, image: usize, twin: &CorruptedPass) -> Option<Kind> {
-        let right = |correct: &[bool]| correct.get(image).copied().unwrap_or(false);
-        right(&self.clean.correct).then(|| {
-            if right(&twin.pass.correct) {
-                Kind::Harmless
-            } else {
-                Kind::Harmful
-            }
-        })
-    }
-
-    fn uri(&self, image: usize, twin: Option<(Corruption, Severity)>) -> Result<String, ExperimentError> {
-        let pixels = match twin {
-            Some((corruption, severity)) => self.images.twin(image, corruption, severity)?,
-            None => self.images.clean().image(image).unwrap_or_default().to_vec(),
-        };
-        data_uri(&pixels, self.images.clean().height(), self.images.clean().width())
-    }
-
-    /// The image that is shown: the first that the classifier gets right and that is harmed by as near half of the
-    /// corruptions at `severity` as can be, so that the sheet shows both kinds.
-    fn example(&self, severity: Severity) -> usize {
-        let twins: Vec<&CorruptedPass> = self.corrupted.iter().filter(|twin| twin.severity == severity).collect();
-        let harmed = |image: usize| {
-            let harmed = |twin: &&&CorruptedPass| self.kind(image, twin) == Some(Kind::Harmful);
-            twins.iter().filter(harmed).count()
-        };
-        (0..self.clean.correct.len())
-            .filter(|&image| self.clean.correct.get(image) == Some(&true))
-            .min_by_key(|&image| (2 * harmed(image)).abs_diff(twins.len()))
-            .unwrap_or(0)
-    }
-
-    pub(super) fn class(&self, image: usize) -> &str {
-        let label = self.images.labels().get(image).copied().unwrap_or(0) as usize;
-        self.images.clean().class_names().get(label).map_or("", String::as_str)
-    }
-}
-
-pub(crate) fn spaced(corruption: Corruption) -> String {
-    corruption.name().replace('_', " ")
-}
 
 /// One image, clean and under every corruption at every severity.
 pub(crate) struct Contact {
@@ -270,24 +179,5 @@ mod tests {
         assert_eq!(spread(&entries[..2], 8), [&0, &1]);
         assert_eq!(spread(&entries[..1], 8), [&0]);
         assert!(spread(&entries[..0], 8).is_empty());
-    }
-
-    #[test]
-    fn large_pictures_are_made_small_and_small_ones_kept() {
-        let decode = |uri: &str| {
-            let text = uri.split(',').nth(1).unwrap();
-            let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
-            image::load_from_memory(&bytes).unwrap().into_rgb8()
-        };
-        let small: Vec<u8> = (0..32 * 16 * 3).map(|i| (i * 7 % 251) as u8).collect();
-        let uri = data_uri(&small, 16, 32).unwrap();
-        assert!(uri.starts_with("data:image/png;"));
-        assert_eq!(decode(&uri).into_raw(), small);
-        let uri = data_uri(&vec![90; 200 * 300 * 3], 200, 300).unwrap();
-        assert!(uri.starts_with("data:image/jpeg;"));
-        let picture = decode(&uri);
-        assert_eq!(picture.dimensions(), (96, 64));
-        assert!(picture.pixels().all(|pixel| pixel.0.iter().all(|c| c.abs_diff(90) < 3)));
-        assert!(data_uri(&small, 16, 31).is_err());
     }
 }

@@ -1,13 +1,10 @@
 //! The excess fraction that the harm-directed test estimates, against the truth.
 
 use riptide_detectors::ScoreKind;
+use riptide_draw::{Axis, Chart, Entry, Mark, Paint};
 
-use super::axes::Axis;
-use super::chart::Chart;
-use super::legend::{Entry, Mark};
-use super::svg::Paint;
-use super::sweep::{band, paint, shape};
-use super::{Figure, Part};
+use super::figure::{Figure, Part};
+use super::look::{band, paint, shape};
 use crate::harmfulness::Kind;
 use crate::summary::Summary;
 
@@ -24,7 +21,7 @@ pub(crate) fn excess(summary: &Summary, score: ScoreKind) -> Figure {
     let truth = Entry::new(Mark::Line(TRUTH, None), Paint::SOFT, "truth for harmful images");
     let legend = vec![entry(Kind::Harmful), entry(Kind::Harmless), truth];
     let title = format!("Estimated harmful fraction against the truth ({score})");
-    let mut chart = Chart::new("excess", Part::Excess, title, legend, params.severities.len());
+    let mut chart = Chart::new(title, legend, params.severities.len());
     for &severity in &params.severities {
         let axes = (
             (Axis::percent(), "corrupted images in a batch"),
@@ -39,10 +36,11 @@ pub(crate) fn excess(summary: &Summary, score: ScoreKind) -> Figure {
             }
         });
     }
-    chart.figure(format!(
+    let caption = format!(
         "Excess fraction as the harm-directed test estimates it, mean of {} batches, with the mean ends of its 95 % \
          interval, score {score}. It is a lower bound by construction: harmful images that score like clean ones do not \
          count. What it shows for harmless images is harm that is not there.",
         params.batches
-    ))
+    );
+    Figure::new("excess", Part::Excess, chart, caption)
 }

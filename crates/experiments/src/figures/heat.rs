@@ -1,36 +1,10 @@
 //! Accuracy of each corruption at each severity, as a map.
 
-use super::legend::head;
-use super::svg::{Anchor, Paint, Svg, TEXT, text_width};
-use super::{Figure, Part};
+use riptide_draw::{Anchor, Paint, Svg, TEXT, cividis, head, text_on_cividis, text_width};
+
+use super::figure::{Figure, Part};
+use crate::format::spaced;
 use crate::summary::Summary;
-
-/// Stops of the map cividis (Nuñez, Anderton & Renslow 2018), from dark to light, evenly spaced.
-const STOPS: [[u8; 3]; 10] = [
-    [0, 34, 78],
-    [18, 53, 112],
-    [59, 73, 108],
-    [87, 93, 109],
-    [112, 113, 115],
-    [138, 134, 120],
-    [165, 156, 116],
-    [195, 179, 105],
-    [225, 204, 85],
-    [254, 232, 56],
-];
-
-/// Colours of a text on a tile, dark or light whatever the page.
-const DARK: &str = "#10161c";
-const LIGHT: &str = "#ffffff";
-
-/// The colour of `value`, 0 to 1.
-fn colour(value: f64) -> [u8; 3] {
-    let place = value.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
-    let stop = (place as usize).min(STOPS.len() - 2);
-    let part = place - stop as f64;
-    let (from, to) = (STOPS[stop], STOPS[stop + 1]);
-    std::array::from_fn(|c| (f64::from(from[c]) * (1.0 - part) + f64::from(to[c]) * part).round() as u8)
-}
 
 /// The accuracies that the map's ends stand for, 0 to 1.
 #[derive(Debug, Clone, Copy)]
@@ -56,15 +30,14 @@ impl Range {
 
     /// The colour of `value`, as a style sheet writes it, and that of a text on it.
     pub(crate) fn style(self, value: f64) -> (String, &'static str) {
-        let [r, g, b] = colour(self.place(value));
-        let text = if self.place(value) > 0.5 { DARK } else { LIGHT };
-        (format!("#{r:02x}{g:02x}{b:02x}"), text)
+        let [r, g, b] = cividis(self.place(value));
+        (format!("#{r:02x}{g:02x}{b:02x}"), text_on_cividis(self.place(value)))
     }
 }
 
 /// A tile with its value in it.
 fn tile(svg: &mut Svg, area: [f64; 4], value: f64, range: Range) {
-    svg.tile(area, colour(range.place(value)));
+    svg.tile(area, cividis(range.place(value)));
     let middle = (area[0] + area[2] / 2.0, area[1] + area[3] / 2.0 + 0.35 * TEXT);
     svg.text_on_tile(middle, &format!("{:.1}", 100.0 * value), range.style(value).1);
 }
@@ -75,7 +48,11 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
     const BAR: usize = 60;
     let params = &summary.protocol;
     let title = "Accuracy by corruption and severity, in percent";
-    let names: Vec<String> = params.corruptions.iter().map(|c| c.name().replace('_', " ")).collect();
+    let names: Vec<String> = params
+        .corruptions
+        .iter()
+        .map(|&corruption| spaced(corruption))
+        .collect();
     let label = names
         .iter()
         .map(|name| text_width(name, TEXT))
@@ -146,7 +123,7 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
         } else {
             tall / BAR as f64 + 0.5
         };
-        svg.tile([x, y, 16.0, tall], colour((step as f64 + 0.5) / BAR as f64));
+        svg.tile([x, y, 16.0, tall], cividis((step as f64 + 0.5) / BAR as f64));
     }
     for (place, value) in [
         (1.0, range.high),
@@ -158,25 +135,6 @@ pub(crate) fn accuracy(summary: &Summary) -> Figure {
         let text = format!("{} %", (1000.0 * value).round() / 10.0);
         svg.text((x + 25.0, y + 0.35 * TEXT), &text, TEXT, Anchor::Start, Paint::SOFT);
     }
-    Figure {
-        name: "accuracy".to_owned(),
-        part: Part::Accuracy,
-        title: title.to_owned(),
-        caption: "Percentage of images that the classifier gets right, by corruption and severity.".to_owned(),
-        sheet: svg.file(),
-        keys: Vec::new(),
-        panels: Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_map_runs_from_dark_to_light() {
-        assert_eq!((colour(-1.0), colour(0.0), colour(1.0)), (STOPS[0], STOPS[0], STOPS[9]));
-        let light = |value: f64| colour(value).iter().map(|&c| u32::from(c)).sum::<u32>();
-        assert!((1..=9).all(|step| light(f64::from(step) / 9.0) > light(f64::from(step - 1) / 9.0)));
-    }
+    let caption = "Percentage of images that the classifier gets right, by corruption and severity.".to_owned();
+    Figure::sheet("accuracy", Part::Accuracy, title.to_owned(), svg.file(), caption)
 }

@@ -1,14 +1,11 @@
 //! Scores of harmful and harmless images.
 
 use riptide_detectors::ScoreKind;
+use riptide_draw::{Anchor, Axis, Chart, Entry, Mark, Paint, Plot, Shape, Svg, TEXT};
 use riptide_stats::summary::percentile;
 
-use super::axes::{Axis, Plot};
-use super::chart::Chart;
-use super::legend::{Entry, Mark};
-use super::svg::{Anchor, Paint, Shape, Svg, TEXT};
-use super::sweep::paint;
-use super::{Figure, Findings, Part};
+use super::figure::{Figure, Findings, Part};
+use super::look::paint;
 use crate::harmfulness::{CorruptedPass, Kind, pool};
 use crate::summary::{Moments, Summary};
 
@@ -21,7 +18,7 @@ pub(crate) fn bars(summary: &Summary, column: usize, score: ScoreKind) -> Figure
         Entry::new(Mark::Line("", Some(Shape::Dot)), Paint::ACCURACY, "accuracy"),
     ];
     let title = format!("Scores and accuracy by severity ({score})");
-    let mut chart = Chart::new("scores", Part::Scores, title, legend, 2);
+    let mut chart = Chart::new(title, legend, 2);
     let found: Vec<_> = summary
         .severities
         .iter()
@@ -67,10 +64,11 @@ pub(crate) fn bars(summary: &Summary, column: usize, score: ScoreKind) -> Figure
             svg.mark(point, Shape::Dot, 4.5, Paint::ACCURACY);
         }
     });
-    chart.figure(format!(
+    let caption = format!(
         "Mean score ({score}) of clean, harmless and harmful images with one standard deviation either way, cut at 0, and \
          the classifier's accuracy with its standard deviation over the corruptions."
-    ))
+    );
+    Figure::new("scores", Part::Scores, chart, caption)
 }
 
 fn bar(svg: &mut Svg, plot: &Plot, left: f64, wide: f64, moments: &Moments, paint: Paint) {
@@ -204,7 +202,7 @@ pub(crate) fn histograms(found: &Findings<'_>, column: usize, score: ScoreKind) 
         Entry::new(Mark::Swatch, Paint::HARMFUL, "harmful images"),
     ];
     let title = format!("Distribution of the scores ({score})");
-    let mut chart = Chart::new("histograms", Part::Scores, title, legend, binned.len());
+    let mut chart = Chart::new(title, legend, binned.len());
     let name = if scale.log { "score (logarithmic)" } else { "score" };
     for (severity, harmless, harmful) in &binned {
         let axes = ((scale.axis(), name), (Axis::from_zero(high), "fraction of images"));
@@ -217,10 +215,11 @@ pub(crate) fn histograms(found: &Findings<'_>, column: usize, score: ScoreKind) 
             svg.line(&steps(plot, &scale, &clean), Paint::CLEAN, 1.8, "5 4");
         });
     }
-    chart.figure(format!(
+    let caption = format!(
         "Scores ({score}) of clean, harmless and harmful images, each as fractions of its own number; the bins at both ends \
          hold what lies beyond them. The less the two colours overlap, the better the score tells harm."
-    ))
+    );
+    Figure::new("histograms", Part::Scores, chart, caption)
 }
 
 fn steps(plot: &Plot, scale: &Scale, bins: &[f64; BINS]) -> Vec<(f64, f64)> {

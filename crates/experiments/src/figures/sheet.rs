@@ -1,12 +1,12 @@
 //! Contact sheets: one image under each corruption.
 
 use riptide_corruptions::Severity;
+use riptide_draw::{Anchor, Entry, Mark, Paint, SHEET_WIDTH, Svg, head};
 
-use super::examples::{Contact, spaced};
-use super::legend::{Entry, Mark, head};
-use super::svg::{Anchor, Paint, Svg};
-use super::sweep::paint;
-use super::{Figure, Findings, Part, WIDTH};
+use super::examples::Contact;
+use super::figure::{Figure, Findings, Part};
+use super::look::paint;
+use crate::format::spaced;
 use crate::harmfulness::Kind;
 
 const SMALL: f64 = 12.5;
@@ -26,7 +26,7 @@ pub(crate) fn sheets(found: &Findings<'_>, contact: &Contact) -> Vec<Figure> {
     figures
 }
 
-pub(crate) fn kinds() -> Vec<Entry> {
+fn kinds() -> Vec<Entry> {
     vec![
         Entry::new(
             Mark::Outline(4.0),
@@ -37,18 +37,6 @@ pub(crate) fn kinds() -> Vec<Entry> {
     ]
 }
 
-fn figure(name: &str, title: String, caption: String, svg: &Svg) -> Figure {
-    Figure {
-        name: name.to_owned(),
-        part: Part::Images,
-        title,
-        caption,
-        sheet: svg.file(),
-        keys: Vec::new(),
-        panels: Vec::new(),
-    }
-}
-
 fn corruptions(found: &Findings<'_>, contact: &Contact, (middle, severity): (usize, Severity)) -> Figure {
     const COLUMNS: usize = 6;
     const PICTURE: f64 = 128.0;
@@ -57,10 +45,10 @@ fn corruptions(found: &Findings<'_>, contact: &Contact, (middle, severity): (usi
         "One image ({}) under each corruption, severity {severity}",
         found.class(image)
     );
-    let top = head(&mut Svg::new(WIDTH, 0.0, &title), &title, &kinds()) + 6.0;
-    let (wide, tall) = (WIDTH / COLUMNS as f64, PICTURE + 50.0);
+    let top = head(&mut Svg::new(SHEET_WIDTH, 0.0, &title), &title, &kinds()) + 6.0;
+    let (wide, tall) = (SHEET_WIDTH / COLUMNS as f64, PICTURE + 50.0);
     let rows = (1 + params.corruptions.len()).div_ceil(COLUMNS);
-    let mut svg = Svg::new(WIDTH, top + rows as f64 * tall + 4.0, &title);
+    let mut svg = Svg::new(SHEET_WIDTH, top + rows as f64 * tall + 4.0, &title);
     head(&mut svg, &title, &kinds());
     let shown = std::iter::once(None).chain(params.corruptions.iter().copied().map(Some));
     for (place, corruption) in shown.enumerate() {
@@ -88,7 +76,7 @@ fn corruptions(found: &Findings<'_>, contact: &Contact, (middle, severity): (usi
         "Test image {image} and its twins at severity {severity}, with their scores ({score}); thick outlines mark twins \
          that the classifier gets wrong. The image is the first that about half of the corruptions harm."
     );
-    figure("corruptions", title, caption, &svg)
+    Figure::sheet("corruptions", Part::Images, title, svg.file(), caption)
 }
 
 fn every_severity(found: &Findings<'_>, contact: &Contact) -> Figure {
@@ -102,11 +90,11 @@ fn every_severity(found: &Findings<'_>, contact: &Contact) -> Figure {
     );
     let halves = if params.corruptions.len() > 5 { 2 } else { 1 };
     let rows = params.corruptions.len().div_ceil(halves);
-    let top = head(&mut Svg::new(WIDTH, 0.0, &title), &title, &kinds()) + 24.0;
-    let mut svg = Svg::new(WIDTH, top + rows as f64 * STEP + 6.0, &title);
+    let top = head(&mut Svg::new(SHEET_WIDTH, 0.0, &title), &title, &kinds()) + 24.0;
+    let mut svg = Svg::new(SHEET_WIDTH, top + rows as f64 * STEP + 6.0, &title);
     head(&mut svg, &title, &kinds());
     for (half, corruptions) in params.corruptions.chunks(rows.max(1)).enumerate() {
-        let left = half as f64 * WIDTH / 2.0;
+        let left = half as f64 * SHEET_WIDTH / 2.0;
         for (column, &severity) in params.severities.iter().enumerate() {
             let x = left + LABEL + column as f64 * STEP;
             svg.text(
@@ -137,7 +125,7 @@ fn every_severity(found: &Findings<'_>, contact: &Contact) -> Figure {
         }
     }
     let caption = format!("Test image {image} under every corruption, severities from left to right.");
-    figure("severities", title, caption, &svg)
+    Figure::sheet("severities", Part::Images, title, svg.file(), caption)
 }
 
 fn outline(svg: &mut Svg, [x, y, w, h]: [f64; 4], kind: Option<Kind>) {

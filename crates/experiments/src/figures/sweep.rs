@@ -1,42 +1,15 @@
 //! What the sweep gave: p-values and alarms by contamination, a panel a severity.
 
 use riptide_detectors::ScoreKind;
+use riptide_draw::{Axis, Chart, Entry, Mark, Paint, Shape};
 
-use super::axes::{Axis, Plot};
-use super::chart::Chart;
-use super::legend::{Entry, Mark};
-use super::svg::{Paint, Shape, Svg};
-use super::{Figure, Part};
+use super::figure::{Figure, Part};
+use super::look::{band, draw_level, level_entry, paint, shape};
 use crate::harmfulness::Kind;
-use crate::summary::{Cell, Interval, Summary};
+use crate::summary::{Cell, Summary};
 
-pub(crate) fn paint(kind: Kind) -> Paint {
-    match kind {
-        Kind::Harmful => Paint::HARMFUL,
-        Kind::Harmless => Paint::HARMLESS,
-    }
-}
-
-/// The level of the test, across the plot.
-pub(crate) fn draw_level(svg: &mut Svg, plot: &Plot, p_val: f64) {
-    svg.line(&[plot.at(0.0, p_val), plot.at(1.0, p_val)], Paint::INK, 1.5, LEVEL);
-}
-
-pub(crate) fn level_entry(p_val: f64) -> Entry {
-    Entry::new(Mark::Line(LEVEL, None), Paint::INK, format!("level {p_val}"))
-}
-
-/// Dashes of the level of the test.
-const LEVEL: &str = "2 3";
 /// Dashes of largest values.
 const MAX: &str = "5 4";
-/// The mark of each kind, besides its colour.
-pub(crate) const fn shape(kind: Kind) -> Shape {
-    match kind {
-        Kind::Harmful => Shape::Dot,
-        Kind::Harmless => Shape::Square,
-    }
-}
 
 /// Mean and largest p-value by contamination, with the level of the test.
 pub(crate) fn p_values(summary: &Summary, score: ScoreKind) -> Figure {
@@ -58,17 +31,17 @@ pub(crate) fn p_values(summary: &Summary, score: ScoreKind) -> Figure {
             Paint::HARMLESS,
             "harmless, largest",
         ),
-        level_entry(params.p_val),
+        level_entry(params.level),
     ];
     let title = format!("p-values by percentage of corrupted images ({score})");
-    let mut chart = Chart::new("p-values", Part::Sweep, title, legend, params.severities.len());
+    let mut chart = Chart::new(title, legend, params.severities.len());
     for &severity in &params.severities {
         let axes = (
             (Axis::percent(), "corrupted images in a batch"),
             (Axis::unit(), "p-value"),
         );
         chart.panel(&format!("severity {severity}"), axes.0, axes.1, |svg, plot| {
-            draw_level(svg, plot, params.p_val);
+            draw_level(svg, plot, params.level);
             for kind in [Kind::Harmless, Kind::Harmful] {
                 let of = |value: fn(&Cell) -> f64| -> Vec<(f64, f64)> {
                     let cells = summary.cells(score, severity, kind);
@@ -86,11 +59,12 @@ pub(crate) fn p_values(summary: &Summary, score: ScoreKind) -> Figure {
             }
         });
     }
-    chart.figure(format!(
+    let caption = format!(
         "Mean and largest p-value of {} batches at each percentage, score {score}, {} test. A detector of harmful drift \
          goes below the level for harmful images and stays above it for harmless ones.",
         params.batches, params.alternative
-    ))
+    );
+    Figure::new("p-values", Part::Sweep, chart, caption)
 }
 
 /// Alarm rates by contamination, with their intervals.
@@ -100,16 +74,16 @@ pub(crate) fn power(summary: &Summary, score: ScoreKind) -> Figure {
         let label = format!("{}, with 95 % interval", kind.name());
         Entry::new(Mark::Line("", Some(shape(kind))), paint(kind), label)
     };
-    let legend = vec![entry(Kind::Harmful), entry(Kind::Harmless), level_entry(params.p_val)];
+    let legend = vec![entry(Kind::Harmful), entry(Kind::Harmless), level_entry(params.level)];
     let title = format!("Batches that alarm by percentage of corrupted images ({score})");
-    let mut chart = Chart::new("power", Part::Sweep, title, legend, params.severities.len());
+    let mut chart = Chart::new(title, legend, params.severities.len());
     for &severity in &params.severities {
         let axes = (
             (Axis::percent(), "corrupted images in a batch"),
             (Axis::percent(), "batches that alarm"),
         );
         chart.panel(&format!("severity {severity}"), axes.0, axes.1, |svg, plot| {
-            draw_level(svg, plot, params.p_val);
+            draw_level(svg, plot, params.level);
             for kind in [Kind::Harmless, Kind::Harmful] {
                 let alarms = summary
                     .cells(score, severity, kind)
@@ -118,25 +92,10 @@ pub(crate) fn power(summary: &Summary, score: ScoreKind) -> Figure {
             }
         });
     }
-    chart.figure(format!(
+    let caption = format!(
         "Fraction of {} batches whose p-value is below the level, score {score}, {} test, with Wilson's 95 % interval: \
          the power against harmful drift, and how often harmless drift is taken for it.",
         params.batches, params.alternative
-    ))
-}
-
-/// A line of estimates over the band of their intervals, which has the given opacity.
-pub(crate) fn band(svg: &mut Svg, plot: &Plot, values: &[(f64, Interval)], look: (Paint, Shape, f64)) {
-    let (paint, shape, opacity) = look;
-    let upper = values.iter().map(|&(x, interval)| plot.at(x, interval.high));
-    let lower = values.iter().rev().map(|&(x, interval)| plot.at(x, interval.low));
-    svg.area(&upper.chain(lower).collect::<Vec<_>>(), paint, opacity);
-    let line: Vec<_> = values
-        .iter()
-        .map(|&(x, interval)| plot.at(x, interval.estimate))
-        .collect();
-    svg.line(&line, paint, 2.0, "");
-    for &point in &line {
-        svg.mark(point, shape, 3.5, paint);
-    }
+    );
+    Figure::new("power", Part::Sweep, chart, caption)
 }

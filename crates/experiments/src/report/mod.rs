@@ -8,15 +8,16 @@ use std::path::Path;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 use riptide_detectors::ScoreKind;
+use riptide_draw::{Key, css};
+use riptide_files::atomic;
 use serde::Serialize;
 
-use crate::ExperimentError;
-use crate::figures::{Figure, Key, Part, Strip, css};
-use crate::files::write_atomically;
+use crate::error::ExperimentError;
+use crate::figures::{Figure, Part, Strip};
+use crate::format::{percent, range};
 use crate::summary::Summary;
 use tables::Table;
-use words::{by_severity, found_from, headline, points, range, tested};
-pub(crate) use words::{comparison, percent};
+use words::{comparison, found_from, headline, points, tested};
 
 #[derive(Serialize)]
 struct Card {
@@ -34,7 +35,7 @@ struct Section {
     blocks: Vec<Block>,
 }
 
-/// A part of a section, folded away where it has a name.
+/// A part of a section, folded away if it has a name.
 #[derive(Default, Serialize)]
 struct Block {
     fold: String,
@@ -80,7 +81,7 @@ pub(crate) fn write(out: &Path, summary: &Summary, pictures: Pictures<'_>) -> Re
         images_digest => summary.images_digest.as_str(),
         networks_digest => summary.networks_digest.as_str(),
     })?;
-    write_atomically(&out.join("report.html"), page.as_bytes())
+    Ok(atomic::write(out.join("report.html"), page.as_bytes())?)
 }
 
 fn cards(summary: &Summary, score: ScoreKind) -> Vec<Card> {
@@ -88,9 +89,7 @@ fn cards(summary: &Summary, score: ScoreKind) -> Vec<Card> {
         value: value.unwrap_or_else(|| "none".to_owned()),
         label: label.to_owned(),
     };
-    let areas = by_severity(summary, |severity| {
-        Some(summary.score(score, severity)?.auroc?.estimate)
-    });
+    let areas = summary.by_severity(|severity| Some(summary.score(score, severity)?.auroc?.estimate));
     let areas = areas.iter().fold(None, |bounds: Option<(f64, f64)>, &area| {
         Some(bounds.map_or((area, area), |(low, high)| (low.min(area), high.max(area))))
     });
@@ -98,11 +97,11 @@ fn cards(summary: &Summary, score: ScoreKind) -> Vec<Card> {
     vec![
         card(
             Some(found_from(summary, score)),
-            "of a batch harmful: found from there on with 95 % power",
+            "of a batch harmful: from there on, harm is found with 95 % power",
         ),
         card(
-            range(by_severity(summary, |severity| summary.false_alarms(score, severity))),
-            "of harmless batches cried wolf, mean over the contaminations, by severity",
+            range(summary.by_severity(|severity| summary.false_alarms(score, severity))),
+            "false alarms: harmless batches that alarm, mean over the contaminations, by severity",
         ),
         card(
             areas.map(|(low, high)| format!("{low:.2} to {high:.2}")),
@@ -120,9 +119,9 @@ fn cards(summary: &Summary, score: ScoreKind) -> Vec<Card> {
 fn drawings(figures: &[Figure], part: Part) -> impl Iterator<Item = (&str, Drawing)> {
     figures.iter().filter(move |figure| figure.part == part).map(|figure| {
         let drawing = Drawing {
-            title: figure.title.clone(),
-            keys: figure.keys.clone(),
-            panels: figure.panels.clone(),
+            title: figure.drawing.title.clone(),
+            keys: figure.drawing.keys.clone(),
+            panels: figure.drawing.panels.clone(),
             caption: figure.caption.clone(),
         };
         (figure.name.as_str(), drawing)
@@ -218,9 +217,9 @@ fn sections(summary: &Summary, pictures: Pictures<'_>) -> Vec<Section> {
         id: "harm",
         title: "How much of a batch is harmful?",
         short: "Harm test",
-        text: "The harm-directed test sees the same batches. It is one-sided whatever the test above, estimates which \
-               fraction of a batch lies in excess of the reference, and alarms only where the batch is significantly worse \
-               and the excess is at least a tenth."
+        text: "The harm-directed test sees the same batches. It is always one-sided, estimates which fraction of a batch lies \
+               in excess of the reference, and alarms only if the batch is significantly worse and the excess is at least a \
+               tenth."
             .to_owned(),
         blocks: excess,
     });
@@ -243,7 +242,7 @@ fn sections(summary: &Summary, pictures: Pictures<'_>) -> Vec<Section> {
         short: "Images",
         text: format!(
             "{} Thick orange outlines mark twins that the classifier gets wrong (harmful), thin blue ones those that it still \
-             gets right (harmless); below each its score.",
+             gets right (harmless); the score is below each.",
             about.unwrap_or_default()
         ),
         blocks: vec![

@@ -1,12 +1,15 @@
 //! The report's tables.
 
+use riptide_stats::Interval;
 use serde::Serialize;
 
-use super::words::{by_severity, found_from, optional, percent, range};
-use crate::figures::{Range, judged_at, spaced};
+use super::words::found_from;
+use crate::excess::HarmCell;
+use crate::figures::Range;
+use crate::format::{optional, percent, range, spaced};
 use crate::harmfulness::Kind;
-use crate::summary::{Interval, Moments, Summary};
-use crate::table::POWER;
+use crate::reading::POWER;
+use crate::summary::{Moments, Summary};
 
 /// A table; its rows can be sorted, its foot stays.
 #[derive(Debug, Default, Serialize)]
@@ -75,7 +78,7 @@ fn found(fraction: Option<f64>) -> String {
 /// The leading score at each severity, in a few columns.
 pub(super) fn glance(summary: &Summary) -> Option<Table> {
     let &score = summary.protocol.scores.first()?;
-    let (few, many) = judged_at(summary)?;
+    let (few, many) = summary.judged_at()?;
     let rows = summary.severities.iter().map(|found_at| {
         let severity = found_at.severity;
         let rate = |kind, fraction| Cell::bar(summary.alarms(score, severity, kind, fraction), kind);
@@ -106,20 +109,18 @@ pub(super) fn glance(summary: &Summary) -> Option<Table> {
 
 /// A row a score: the trade over all severities.
 pub(super) fn trade(summary: &Summary) -> Option<Table> {
-    let (few, many) = judged_at(summary)?;
+    let (few, many) = summary.judged_at()?;
     let rows = summary.protocol.scores.iter().map(|&score| {
         let mean = |kind, fraction| {
             let rate = summary.mean_alarms(score, kind, fraction);
             let rate = rate.map(|estimate| Interval {
                 estimate,
-                low: estimate,
-                high: estimate,
+                lower: estimate,
+                upper: estimate,
             });
             Cell::bar(rate, kind)
         };
-        let areas = by_severity(summary, |severity| {
-            Some(summary.score(score, severity)?.auroc?.estimate)
-        });
+        let areas = summary.by_severity(|severity| Some(summary.score(score, severity)?.auroc?.estimate));
         let mut row = cells([score.to_string(), found_from(summary, score)]);
         row.extend([
             mean(Kind::Harmful, few),
@@ -156,7 +157,7 @@ pub(super) fn scores(summary: &Summary) -> Table {
             optional(moments.std, 4),
         ]
     };
-    let marks = judged_at(summary);
+    let marks = summary.judged_at();
     let mut rows = Vec::new();
     for severity in &summary.severities {
         for of_score in &severity.scores {
@@ -166,7 +167,7 @@ pub(super) fn scores(summary: &Summary) -> Table {
             row.extend(moments(&of_score.harmless));
             row.push(of_score.auroc.map_or_else(
                 || "none".to_owned(),
-                |area| format!("{:.3} [{:.3}, {:.3}]", area.estimate, area.low, area.high),
+                |area| format!("{:.3} [{:.3}, {:.3}]", area.estimate, area.lower, area.upper),
             ));
             row.push(found(summary.detection(score, at, POWER)));
             for fraction in marks.into_iter().flat_map(|(few, many)| [few, many]) {
@@ -207,7 +208,7 @@ pub(super) fn scores(summary: &Summary) -> Table {
 }
 
 fn interval(rate: Interval) -> [String; 3] {
-    [rate.estimate, rate.low, rate.high].map(percent)
+    [rate.estimate, rate.lower, rate.upper].map(percent)
 }
 
 pub(super) fn sweep(summary: &Summary) -> Table {
@@ -235,8 +236,8 @@ pub(super) fn sweep(summary: &Summary) -> Table {
             "min",
             "max",
             "alarms",
-            "low",
-            "high",
+            "lower",
+            "upper",
         ]),
         rows: rows.collect(),
         foot: Vec::new(),
@@ -246,14 +247,14 @@ pub(super) fn sweep(summary: &Summary) -> Table {
 /// The harm-directed test in short: a row a severity, of the leading score.
 pub(super) fn harm(summary: &Summary) -> Option<Table> {
     let &score = summary.protocol.scores.first()?;
-    let (few, many) = judged_at(summary)?;
+    let (few, many) = summary.judged_at()?;
     let rows = summary.protocol.severities.iter().map(|&severity| {
         let at = |kind, fraction: f64| {
             let mut cells = summary.harm_cells(score, severity, kind);
             cells.find(|cell| cell.fraction == fraction)
         };
         let rate = |kind, fraction| Cell::bar(at(kind, fraction).map(|cell| cell.alarms), kind);
-        let whole = |value: fn(&crate::excess::HarmCell) -> f64| {
+        let whole = |value: fn(&HarmCell) -> f64| {
             let values = summary.harm_cells(score, severity, Kind::Harmful).map(value);
             range(values).unwrap_or_else(|| "none".to_owned())
         };
@@ -311,13 +312,13 @@ pub(super) fn harm_cells(summary: &Summary) -> Table {
             "corrupted",
             "harmful",
             "estimate",
-            "low",
-            "high",
+            "lower",
+            "upper",
             "interval holds",
             "lower end holds",
             "alarms",
-            "low",
-            "high",
+            "lower",
+            "upper",
         ]),
         rows: rows.collect(),
         foot: Vec::new(),

@@ -1,53 +1,17 @@
 //! The report's sentences.
 
-use riptide_corruptions::Severity;
 use riptide_detectors::ScoreKind;
 use riptide_stats::ks::Alternative;
 
-use crate::figures::judged_at;
+use crate::format::{percent, range};
 use crate::harmfulness::Kind;
+use crate::reading::POWER;
 use crate::summary::Summary;
-use crate::table::POWER;
-
-/// A fraction in percent, to a tenth; number and sign stay on one line.
-pub(crate) fn percent(fraction: f64) -> String {
-    let tenths = (fraction * 1000.0).round() / 10.0;
-    format!("{tenths}\u{a0}%")
-}
-
-pub(super) fn optional(value: Option<f64>, digits: usize) -> String {
-    value.map_or_else(|| "none".to_owned(), |value| format!("{value:.digits$}"))
-}
-
-/// The smallest and the largest of some fractions: "20 %" or "20 to 30 %".
-pub(super) fn range(values: impl IntoIterator<Item = f64>) -> Option<String> {
-    let bounds = values.into_iter().fold(None, |bounds: Option<(f64, f64)>, value| {
-        Some(bounds.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
-    });
-    bounds.map(|(low, high)| {
-        let (low, high) = (percent(low), percent(high));
-        if low == high {
-            high
-        } else {
-            format!("{} to {high}", low.trim_end_matches("\u{a0}%"))
-        }
-    })
-}
-
-/// Values of one score at each severity that has one.
-pub(super) fn by_severity(summary: &Summary, value: impl Fn(Severity) -> Option<f64>) -> Vec<f64> {
-    summary
-        .protocol
-        .severities
-        .iter()
-        .filter_map(|&severity| value(severity))
-        .collect()
-}
 
 /// From which contamination on a score finds harm, over the severities.
 pub(super) fn found_from(summary: &Summary, score: ScoreKind) -> String {
     let severities = summary.protocol.severities.len();
-    let found = by_severity(summary, |severity| summary.detection(score, severity, POWER));
+    let found = summary.by_severity(|severity| summary.detection(score, severity, POWER));
     let missed = severities - found.len();
     match range(found) {
         None => "never".to_owned(),
@@ -59,7 +23,7 @@ pub(super) fn found_from(summary: &Summary, score: ScoreKind) -> String {
 /// The finding in one sentence.
 pub(super) fn headline(summary: &Summary, score: ScoreKind) -> String {
     let severities = summary.protocol.severities.len();
-    let found = by_severity(summary, |severity| summary.detection(score, severity, POWER));
+    let found = summary.by_severity(|severity| summary.detection(score, severity, POWER));
     let worst = percent(found.iter().copied().fold(0.0, f64::max));
     let seen = if found.len() == severities {
         let everywhere = if severities > 1 { ", at every severity" } else { "" };
@@ -72,7 +36,7 @@ pub(super) fn headline(summary: &Summary, score: ScoreKind) -> String {
             found.len()
         )
     };
-    match range(by_severity(summary, |severity| summary.false_alarms(score, severity))) {
+    match range(summary.by_severity(|severity| summary.false_alarms(score, severity))) {
         Some(alarms) => format!("{seen}; harmless drift raises an alarm in {alarms} of batches."),
         None => format!("{seen}."),
     }
@@ -87,11 +51,10 @@ pub(super) fn points(summary: &Summary, score: ScoreKind) -> Vec<String> {
         params.batches,
         params.batch_size
     )];
-    if let Some((few, many)) = judged_at(summary) {
+    if let Some((few, many)) = summary.judged_at() {
         let at = |fraction| {
-            let rates = by_severity(summary, |severity| {
-                Some(summary.alarms(score, severity, Kind::Harmless, fraction)?.estimate)
-            });
+            let rates = summary
+                .by_severity(|severity| Some(summary.alarms(score, severity, Kind::Harmless, fraction)?.estimate));
             range(rates).map(|rates| format!("in {rates} of batches with {} harmless images", percent(fraction)))
         };
         let rates: Vec<String> = [at(few), at(many).filter(|_| few != many)]
@@ -99,16 +62,16 @@ pub(super) fn points(summary: &Summary, score: ScoreKind) -> Vec<String> {
             .flatten()
             .collect();
         points.push(if rates.is_empty() {
-            "No corrupted image was harmless, so there was nothing to cry wolf about.".to_owned()
+            "No corrupted image was harmless, so no false alarm was possible.".to_owned()
         } else {
-            format!("By severity, it cried wolf {}.", rates.join(" and "))
+            format!("By severity, there are false alarms {}.", rates.join(" and "))
         });
     }
     if let Some(rate) = summary.clean_alarms(score) {
         points.push(format!(
             "Of batches of clean images {} alarmed; the level of the test asks for {}.",
             percent(rate),
-            percent(params.p_val)
+            percent(params.level)
         ));
     }
     points.push(direction(params.alternative).to_owned());
@@ -119,15 +82,15 @@ pub(super) fn points(summary: &Summary, score: ScoreKind) -> Vec<String> {
 fn direction(alternative: Alternative) -> &'static str {
     match alternative {
         Alternative::TwoSided => {
-            "The test is two-sided, as published: it alarms where a batch's scores differ from the reference's either way, also \
-             where a batch is easier than the reference."
+            "The test is two-sided, as published: it alarms if a batch's scores differ from the reference's either way, also \
+             if a batch is easier than the reference."
         }
         Alternative::Greater => {
-            "The test is one-sided (greater): it alarms only where a batch's scores are larger than the reference's, which is \
+            "The test is one-sided (greater): it alarms only if a batch's scores are larger than the reference's, which is \
              the direction of harm. A batch that is easier than the reference never alarms."
         }
         Alternative::Less => {
-            "The test is one-sided (less): it alarms only where a batch's scores are smaller than the reference's, which is \
+            "The test is one-sided (less): it alarms only if a batch's scores are smaller than the reference's, which is \
              not the direction of harm. To find harm, take greater or two-sided."
         }
     }
@@ -147,15 +110,15 @@ pub(super) fn tested(summary: &Summary) -> String {
         params.n_ref,
         params.batch_size,
         params.alternative,
-        params.p_val,
+        params.level,
         plural(params.batches, "batch", "batches")
     )
 }
 
-/// What the comparison of several scores says, in two sentences: who finds harm and who cries wolf.
+/// What the comparison of several scores says, in two sentences: which finds most harm and which raises most false alarms.
 pub(crate) fn comparison(summary: &Summary) -> Option<String> {
     let scores = &summary.protocol.scores;
-    let (few, many) = judged_at(summary).filter(|_| scores.len() > 1)?;
+    let (few, many) = summary.judged_at().filter(|_| scores.len() > 1)?;
     let rate = |score, kind, fraction| summary.mean_alarms(score, kind, fraction);
     // The first of equals wins, in the order of the protocol.
     let extreme = |kind, fraction, sign: f64| {
@@ -170,7 +133,7 @@ pub(crate) fn comparison(summary: &Summary) -> Option<String> {
     let (loudest, loud) = extreme(Kind::Harmless, many, 1.0)?;
     let harm = format!(
         "Of batches with {} harmful images {finder} finds most ({}) and {blindest} fewest ({}); on batches with {} harmless \
-         images {loudest} cries wolf most ({}) and {calmest} least ({}), each the mean over the severities.",
+         images {loudest} raises most false alarms ({}) and {calmest} fewest ({}), each the mean over the severities.",
         percent(few),
         percent(found),
         percent(missed),
@@ -184,8 +147,8 @@ pub(crate) fn comparison(summary: &Summary) -> Option<String> {
         let price = rate(finder, Kind::Harmless, many)?;
         let power = rate(calmest, Kind::Harmful, few)?;
         format!(
-            " None is best at both: {finder} pays for its power with {} of false alarms, {calmest} for its calm with {} of harm \
-             found.",
+            " None is best at both: {finder} pays for its power with {} false alarms, {calmest} finds only {} of the harm for its \
+             few.",
             percent(price),
             percent(power)
         )
@@ -195,21 +158,16 @@ pub(crate) fn comparison(summary: &Summary) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use riptide_corruptions::Severity;
+    use riptide_stats::Interval;
+
     use super::*;
-    use crate::ProtocolParams;
-    use crate::summary::{Cell, Interval};
+    use crate::protocol::ProtocolParams;
+    use crate::summary::Cell;
 
     /// A text with ordinary spaces.
     fn plain(text: &str) -> String {
         text.replace('\u{a0}', " ")
-    }
-
-    #[test]
-    fn ranges_are_as_short_as_they_can_be() {
-        assert_eq!(range([0.2, 0.3, 0.25]).as_deref(), Some("20 to 30\u{a0}%"));
-        assert_eq!(range([0.2001, 0.2002]).as_deref(), Some("20\u{a0}%"));
-        assert_eq!(range([]), None);
-        assert_eq!(percent(0.123_45), "12.3\u{a0}%");
     }
 
     /// Two scores at two severities with known alarm rates at 0, 30 and 90 %: (harmful, harmless) a severity.
@@ -225,7 +183,7 @@ mod tests {
             for (&severity, by_kind) in protocol.severities.iter().zip(by_severity) {
                 for (kind, alarms) in Kind::ALL.into_iter().zip(by_kind) {
                     for (&fraction, estimate) in protocol.fractions.iter().zip(alarms) {
-                        let (low, high) = (estimate, estimate);
+                        let (lower, upper) = (estimate, estimate);
                         sweep.push(Cell {
                             score,
                             severity,
@@ -235,7 +193,7 @@ mod tests {
                             std: 0.1,
                             min: 0.0,
                             max: 1.0,
-                            alarms: Interval { estimate, low, high },
+                            alarms: Interval { estimate, lower, upper },
                         });
                     }
                 }
@@ -273,13 +231,13 @@ mod tests {
     );
 
     #[test]
-    fn the_comparison_names_who_finds_and_who_cries_wolf() {
+    fn the_comparison_names_who_finds_harm_and_who_raises_false_alarms() {
         assert_eq!(
             plain(&comparison(&summary(&[QUIET, LOUD])).unwrap()),
             "Of batches with 30 % harmful images entropy finds most (99 %) and distillation fewest (82.5 %); on batches with 90 % \
-             harmless images entropy cries wolf most (65 %) and distillation least (15 %), each the mean over the severities. \
-             None is best at both: entropy pays for its power with 65 % of false alarms, distillation for its calm with 82.5 % \
-             of harm found."
+             harmless images entropy raises most false alarms (65 %) and distillation fewest (15 %), each the mean over the \
+             severities. None is best at both: entropy pays for its power with 65 % false alarms, distillation finds only \
+             82.5 % of the harm for its few."
         );
         let best = (ScoreKind::Entropy, [[[0.05, 1.0, 1.0], [0.05; 3]]; 2]);
         let said = comparison(&summary(&[QUIET, best])).unwrap();
@@ -303,7 +261,7 @@ mod tests {
         let said = points(&quiet, ScoreKind::Distillation);
         assert_eq!(
             plain(&said[1]),
-            "By severity, it cried wolf in 5 % of batches with 30 % harmless images and in 7 to 23 % of batches with 90 % harmless \
+            "By severity, there are false alarms in 5 % of batches with 30 % harmless images and in 7 to 23 % of batches with 90 % harmless \
              images."
         );
         assert!(

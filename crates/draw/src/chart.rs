@@ -1,19 +1,41 @@
 //! Charts of small panels: composed side by side on one sheet for a file, each by itself for a page of any width.
 
-use super::axes::{Axis, Plot};
-use super::legend::{Entry, head};
-use super::svg::{Anchor, HEADING, Paint, Svg, TEXT};
-use super::{Figure, Part};
+use crate::axes::{Axis, Plot};
+use crate::legend::{Entry, Key, head};
+use crate::paint::Paint;
+use crate::svg::{Anchor, HEADING, Svg, TEXT};
 
 /// Room around a panel's plot: left, top, right, foot.
 const ROOM: [f64; 4] = [72.0, 40.0, 30.0, 60.0];
 /// Narrowest sheet, so that titles fit.
 const NARROWEST: f64 = 640.0;
 
+/// A finished drawing: a sheet for a file, and what a page of any width shows in its place.
+#[derive(Debug, Clone)]
+pub struct Drawing {
+    /// What stands above it.
+    pub title: String,
+    /// The SVG of the file.
+    pub sheet: String,
+    /// The legend of the page's panels.
+    pub keys: Vec<Key>,
+    /// SVG elements for the page; none if the page shows something else in their place.
+    pub panels: Vec<String>,
+}
+
 /// Panels of one size that share a title and a legend.
-pub(crate) struct Chart {
-    name: String,
-    part: Part,
+///
+/// ```
+/// use riptide_draw::{Axis, Chart, Paint};
+///
+/// let mut chart = Chart::new("Alarms", Vec::new(), 1);
+/// chart.panel("severity 1", (Axis::percent(), "harmful"), (Axis::percent(), "alarms"), |svg, plot| {
+///     svg.line(&[plot.at(0.0, 0.05), plot.at(1.0, 0.9)], Paint::HARMFUL, 2.0, "");
+/// });
+/// assert_eq!(chart.finish().panels.len(), 1);
+/// ```
+#[derive(Debug)]
+pub struct Chart {
     title: String,
     legend: Vec<Entry>,
     size: (f64, f64),
@@ -22,15 +44,13 @@ pub(crate) struct Chart {
 }
 
 /// What an axis is: its scale and its name.
-pub(crate) type Named<'a> = (Axis, &'a str);
+pub type Named<'a> = (Axis, &'a str);
 
 impl Chart {
     /// A chart of `count` panels, at most three side by side on a sheet.
-    pub(crate) fn new(name: &str, part: Part, title: String, legend: Vec<Entry>, count: usize) -> Self {
+    pub fn new(title: impl Into<String>, legend: Vec<Entry>, count: usize) -> Self {
         Self {
-            name: name.to_owned(),
-            part,
-            title,
+            title: title.into(),
             legend,
             size: if count > 2 { (320.0, 290.0) } else { (400.0, 310.0) },
             columns: count.clamp(1, 3),
@@ -39,7 +59,7 @@ impl Chart {
     }
 
     /// Adds a panel with its axes; `fill` draws what is in it.
-    pub(crate) fn panel(&mut self, title: &str, x: Named<'_>, y: Named<'_>, fill: impl FnOnce(&mut Svg, &Plot)) {
+    pub fn panel(&mut self, title: &str, x: Named<'_>, y: Named<'_>, fill: impl FnOnce(&mut Svg, &Plot)) {
         let (width, height) = self.size;
         let mut svg = Svg::new(width, height, &format!("{}: {title}", self.title));
         let [before, above, after, below] = ROOM;
@@ -56,7 +76,7 @@ impl Chart {
     }
 
     /// All panels on one sheet.
-    pub(crate) fn sheet(&self) -> Svg {
+    pub fn sheet(&self) -> Svg {
         let (wide, tall) = self.size;
         let width = (wide * self.columns as f64).max(NARROWEST);
         // The head's height is needed for the sheet's.
@@ -72,15 +92,13 @@ impl Chart {
         svg
     }
 
-    pub(crate) fn figure(self, caption: String) -> Figure {
-        Figure {
+    /// The sheet and the panels.
+    pub fn finish(self) -> Drawing {
+        Drawing {
             sheet: self.sheet().file(),
             keys: self.legend.iter().map(Entry::key).collect(),
             panels: self.panels.iter().map(Svg::inline).collect(),
-            name: self.name,
-            part: self.part,
             title: self.title,
-            caption,
         }
     }
 }
@@ -89,15 +107,15 @@ impl Chart {
 mod tests {
     use super::*;
 
-    fn chart(count: usize) -> Figure {
-        let mut chart = Chart::new("name", Part::Sweep, "A title".to_owned(), Vec::new(), count);
+    fn chart(count: usize) -> Drawing {
+        let mut chart = Chart::new("A title", Vec::new(), count);
         for panel in 0..count {
             let axes = ((Axis::unit(), "x"), (Axis::unit(), "y"));
             chart.panel(&format!("panel {panel}"), axes.0, axes.1, |svg, plot| {
                 svg.text(plot.at(0.5, 0.5), "inside", TEXT, Anchor::Middle, Paint::INK);
             });
         }
-        chart.figure("A caption.".to_owned())
+        chart.finish()
     }
 
     #[test]

@@ -2,137 +2,56 @@
 
 use std::fmt::Write;
 
-use riptide_detectors::ScoreKind;
-
-/// How a shape is painted: its class, and its colours on light and on dark paper. A drawing by itself is light; a page
-/// changes the colours by the class.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Paint {
-    name: &'static str,
-    light: &'static str,
-    dark: &'static str,
-}
-
-impl Paint {
-    pub(crate) const INK: Self = Self::new("ink", "#1d2329", "#e7ebee");
-    pub(crate) const SOFT: Self = Self::new("soft", "#58626c", "#a3adb6");
-    pub(crate) const GRID: Self = Self::new("grid", "#dfe3e7", "#38424b");
-    // The palette of Okabe and Ito (2008), safe for the colour-blind, darker on light paper and lighter on dark.
-    pub(crate) const HARMFUL: Self = Self::new("harmful", "#d55e00", "#f5883a");
-    pub(crate) const HARMLESS: Self = Self::new("harmless", "#0072b2", "#56b4e9");
-    pub(crate) const ACCURACY: Self = Self::new("accuracy", "#007a58", "#3fc9a0");
-    pub(crate) const CLEAN: Self = Self::new("clean", "#6f7881", "#9aa4ad");
-    // The scores beside each other; each has a mark of its own besides.
-    const BLACK: Self = Self::new("black", "#1d2329", "#f2f4f6");
-    const GREEN: Self = Self::new("green", "#007a58", "#2fb98f");
-    const ORANGE: Self = Self::new("orange", "#c07000", "#e69f00");
-    const SKY: Self = Self::new("sky", "#2f86c4", "#7cc8f2");
-    const PURPLE: Self = Self::new("purple", "#b0458f", "#e089c4");
-    const YELLOW: Self = Self::new("yellow", "#857a00", "#e3d64a");
-
-    const DATA: [Self; 10] = [
-        Self::HARMFUL,
-        Self::HARMLESS,
-        Self::ACCURACY,
-        Self::CLEAN,
-        Self::BLACK,
-        Self::GREEN,
-        Self::ORANGE,
-        Self::SKY,
-        Self::PURPLE,
-        Self::YELLOW,
-    ];
-
-    const fn new(name: &'static str, light: &'static str, dark: &'static str) -> Self {
-        Self { name, light, dark }
-    }
-
-    /// The colour of a score, the same in every figure and every run.
-    pub(crate) const fn of_score(score: ScoreKind) -> Self {
-        match score {
-            ScoreKind::Distillation => Self::BLACK,
-            ScoreKind::MaxProbability => Self::GREEN,
-            ScoreKind::Entropy => Self::ORANGE,
-            ScoreKind::Margin => Self::SKY,
-            ScoreKind::Surprise => Self::PURPLE,
-            ScoreKind::Energy => Self::YELLOW,
-        }
-    }
-
-    fn fill(self) -> String {
-        format!("class=\"f-{}\" fill=\"{}\"", self.name, self.light)
-    }
-
-    fn stroke(self) -> String {
-        format!("class=\"s-{}\" fill=\"none\" stroke=\"{}\"", self.name, self.light)
-    }
-}
-
-/// Style of the drawings inside a page that is light or dark; it outranks the colours in the drawings.
-pub(crate) fn css() -> String {
-    let mut css = String::from(
-        ".drawing text { font-family: inherit; }\n\
-         .drawing .f-ink { fill: var(--fg); } .drawing .s-ink { stroke: var(--fg); }\n\
-         .drawing .f-soft { fill: var(--muted); } .drawing .s-soft { stroke: var(--muted); }\n\
-         .drawing .s-grid { stroke: var(--line); }\n\
-         .drawing .hollow { fill: var(--panel); }\n\
-         @media screen and (prefers-color-scheme: dark) {\n",
-    );
-    for Paint { name, dark, .. } in Paint::DATA {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            css,
-            "  .drawing .f-{name} {{ fill: {dark}; }} .drawing .s-{name} {{ stroke: {dark}; }}"
-        );
-    }
-    css.push_str("}\n");
-    css
-}
+use crate::paint::Paint;
 
 /// What marks a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Shape {
+pub enum Shape {
+    /// A filled circle.
     Dot,
     /// A square outline, filled with the paper's colour.
     Hollow,
+    /// A filled square.
     Square,
+    /// A triangle that stands on its base.
     Triangle,
+    /// A square that stands on a corner.
     Diamond,
+    /// Two crossed lines.
     Cross,
     /// A triangle that stands on its tip.
     Falling,
 }
 
-impl Shape {
-    /// The mark of a score, the same in every figure and every run.
-    pub(crate) const fn of_score(score: ScoreKind) -> Self {
-        match score {
-            ScoreKind::Distillation => Self::Dot,
-            ScoreKind::MaxProbability => Self::Square,
-            ScoreKind::Entropy => Self::Triangle,
-            ScoreKind::Margin => Self::Cross,
-            ScoreKind::Surprise => Self::Diamond,
-            ScoreKind::Energy => Self::Falling,
-        }
-    }
-}
-
 /// Where a text stands relative to its point.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Anchor {
+pub enum Anchor {
+    /// It begins there.
     Start,
+    /// Its middle is there.
     Middle,
+    /// It ends there.
     End,
 }
 
 /// Size of ordinary text, in user units.
-pub(crate) const TEXT: f64 = 14.0;
+pub const TEXT: f64 = 14.0;
+/// Width of a sheet of pictures.
+pub const SHEET_WIDTH: f64 = 960.0;
 /// Size of headings.
-pub(crate) const HEADING: f64 = 16.0;
+pub const HEADING: f64 = 16.0;
 
-/// A drawing in the making.
+/// A drawing in the making. Lengths are in user units; y grows downwards.
+///
+/// ```
+/// use riptide_draw::{Paint, Svg};
+///
+/// let mut svg = Svg::new(120.0, 40.0, "A line");
+/// svg.line(&[(10.0, 30.0), (110.0, 10.0)], Paint::INK, 2.0, "");
+/// assert!(svg.file().contains("<polyline points=\"10,30 110,10\""));
+/// ```
 #[derive(Debug)]
-pub(crate) struct Svg {
+pub struct Svg {
     width: f64,
     height: f64,
     title: String,
@@ -161,13 +80,14 @@ fn escape(text: &str) -> String {
         })
 }
 
-/// Width of a text in the vendored font, rounded up.
-pub(crate) fn text_width(text: &str, size: f64) -> f64 {
+/// An upper bound of the width of a text in the font of the drawings.
+pub fn text_width(text: &str, size: f64) -> f64 {
     0.64 * size * text.chars().count() as f64
 }
 
 impl Svg {
-    pub(crate) fn new(width: f64, height: f64, title: &str) -> Self {
+    /// An empty drawing; `title` is what a screen reader says.
+    pub fn new(width: f64, height: f64, title: &str) -> Self {
         Self {
             width,
             height,
@@ -182,7 +102,8 @@ impl Svg {
         self.body.push('\n');
     }
 
-    pub(crate) fn rect(&mut self, [x, y, w, h]: [f64; 4], paint: Paint, opacity: f64) {
+    /// A filled rectangle (left, top, width, height).
+    pub fn rect(&mut self, [x, y, w, h]: [f64; 4], paint: Paint, opacity: f64) {
         let (x, y, w, h, fill, opacity) = (n(x), n(y), n(w), n(h), paint.fill(), n(opacity));
         self.put(format_args!(
             "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" {fill} fill-opacity=\"{opacity}\"/>"
@@ -190,14 +111,15 @@ impl Svg {
     }
 
     /// A rectangle of a colour that no page changes.
-    pub(crate) fn tile(&mut self, [x, y, w, h]: [f64; 4], [r, g, b]: [u8; 3]) {
+    pub fn tile(&mut self, [x, y, w, h]: [f64; 4], [r, g, b]: [u8; 3]) {
         let (x, y, w, h) = (n(x), n(y), n(w), n(h));
         self.put(format_args!(
             "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"#{r:02x}{g:02x}{b:02x}\"/>"
         ));
     }
 
-    pub(crate) fn frame(&mut self, [x, y, w, h]: [f64; 4], paint: Paint, width: f64, dashes: &str) {
+    /// The outline of a rectangle; `dashes` is a dash pattern as SVG writes it, or nothing.
+    pub fn frame(&mut self, [x, y, w, h]: [f64; 4], paint: Paint, width: f64, dashes: &str) {
         let (x, y, w, h, stroke, width) = (n(x), n(y), n(w), n(h), paint.stroke(), n(width));
         self.put(format_args!(
             "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" {stroke} stroke-width=\"{width}\"{}/>",
@@ -205,7 +127,8 @@ impl Svg {
         ));
     }
 
-    pub(crate) fn line(&mut self, points: &[(f64, f64)], paint: Paint, width: f64, dashes: &str) {
+    /// A line through two or more points; fewer draw nothing.
+    pub fn line(&mut self, points: &[(f64, f64)], paint: Paint, width: f64, dashes: &str) {
         if points.len() < 2 {
             return;
         }
@@ -216,7 +139,8 @@ impl Svg {
         ));
     }
 
-    pub(crate) fn area(&mut self, points: &[(f64, f64)], paint: Paint, opacity: f64) {
+    /// A filled polygon of three or more corners; fewer draw nothing.
+    pub fn area(&mut self, points: &[(f64, f64)], paint: Paint, opacity: f64) {
         if points.len() < 3 {
             return;
         }
@@ -227,7 +151,7 @@ impl Svg {
     }
 
     /// A mark about 2 `radius` wide.
-    pub(crate) fn mark(&mut self, (x, y): (f64, f64), shape: Shape, radius: f64, paint: Paint) {
+    pub fn mark(&mut self, (x, y): (f64, f64), shape: Shape, radius: f64, paint: Paint) {
         let around = |corners: &[(f64, f64)]| -> String {
             let corners: Vec<_> = corners
                 .iter()
@@ -270,7 +194,7 @@ impl Svg {
     }
 
     /// A line up and down from `low` to `high` with a foot at each end.
-    pub(crate) fn whisker(&mut self, x: f64, (low, high): (f64, f64), foot: f64, paint: Paint) {
+    pub fn whisker(&mut self, x: f64, (low, high): (f64, f64), foot: f64, paint: Paint) {
         self.line(&[(x, low), (x, high)], paint, 1.4, "");
         for y in [low, high] {
             self.line(&[(x - foot, y), (x + foot, y)], paint, 1.4, "");
@@ -278,23 +202,24 @@ impl Svg {
     }
 
     /// Another drawing, its upper left corner at `(x, y)`.
-    pub(crate) fn place(&mut self, (x, y): (f64, f64), drawing: &Self) {
+    pub fn place(&mut self, (x, y): (f64, f64), drawing: &Self) {
         let (x, y, body) = (n(x), n(y), &drawing.body);
         self.put(format_args!("<g transform=\"translate({x} {y})\">\n{body}</g>"));
     }
 
-    pub(crate) fn text(&mut self, (x, y): (f64, f64), text: &str, size: f64, anchor: Anchor, paint: Paint) {
+    /// A text on the baseline at `(x, y)`.
+    pub fn text(&mut self, (x, y): (f64, f64), text: &str, size: f64, anchor: Anchor, paint: Paint) {
         self.write_text((x, y), text, size, anchor, &paint.fill(), "");
     }
 
     /// A text of a colour that no page changes.
-    pub(crate) fn text_on_tile(&mut self, (x, y): (f64, f64), text: &str, colour: &str) {
+    pub fn text_on_tile(&mut self, (x, y): (f64, f64), text: &str, colour: &str) {
         let fill = format!("fill=\"{colour}\"");
         self.write_text((x, y), text, TEXT, Anchor::Middle, &fill, "");
     }
 
     /// A text that reads upwards.
-    pub(crate) fn upright(&mut self, (x, y): (f64, f64), text: &str, paint: Paint) {
+    pub fn upright(&mut self, (x, y): (f64, f64), text: &str, paint: Paint) {
         let turn = format!(" transform=\"rotate(-90 {} {})\"", n(x), n(y));
         self.write_text((x, y), text, TEXT, Anchor::Middle, &paint.fill(), &turn);
     }
@@ -312,7 +237,7 @@ impl Svg {
     }
 
     /// A picture, given as a data URI.
-    pub(crate) fn picture(&mut self, [x, y, w, h]: [f64; 4], uri: &str) {
+    pub fn picture(&mut self, [x, y, w, h]: [f64; 4], uri: &str) {
         let (x, y, w, h) = (n(x), n(y), n(w), n(h));
         self.put(format_args!(
             "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" image-rendering=\"optimizeSpeed\" \
@@ -321,12 +246,12 @@ impl Svg {
     }
 
     /// Width and height, in user units.
-    pub(crate) fn size(&self) -> (f64, f64) {
+    pub fn size(&self) -> (f64, f64) {
         (self.width, self.height)
     }
 
     /// The whole drawing on white paper, as a file.
-    pub(crate) fn file(&self) -> String {
+    pub fn file(&self) -> String {
         let (width, height) = (n(self.width), n(self.height));
         let paper = format!("<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n");
         self.element(
@@ -336,7 +261,7 @@ impl Svg {
     }
 
     /// The drawing as an element of a page, on the page's own paper.
-    pub(crate) fn inline(&self) -> String {
+    pub fn inline(&self) -> String {
         self.element("", "")
     }
 
@@ -379,45 +304,5 @@ mod tests {
         let found: Vec<_> = document.descendants().filter_map(|node| node.text()).collect();
         assert!(found.contains(&"a < b & \"c\"") && found.contains(&"x > y"), "{text}");
         assert!(text.contains("x=\"0.33\" y=\"0\""), "{text}");
-    }
-
-    /// Relative luminance and contrast as WCAG 2.2 defines them.
-    fn contrast(a: &str, b: &str) -> f64 {
-        let luminance = |colour: &str| {
-            let channel = |at: usize| {
-                let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
-                if value <= 0.04045 {
-                    value / 12.92
-                } else {
-                    ((value + 0.055) / 1.055).powf(2.4)
-                }
-            };
-            0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
-        };
-        let (a, b) = (luminance(a), luminance(b));
-        (a.max(b) + 0.05) / (a.min(b) + 0.05)
-    }
-
-    #[test]
-    fn colours_stand_out_from_both_papers() {
-        assert!((contrast("#000000", "#ffffff") - 21.0).abs() < 1e-9);
-        for paint in Paint::DATA {
-            // 3 is what WCAG 2.2 asks of graphics.
-            assert!(contrast(paint.light, "#ffffff") >= 3.0, "{paint:?}");
-            assert!(contrast(paint.dark, "#1b2126") >= 3.0, "{paint:?}");
-        }
-        // 4.5 is what it asks of text.
-        for paint in [Paint::INK, Paint::SOFT] {
-            assert!(contrast(paint.light, "#ffffff") >= 4.5 && contrast(paint.dark, "#1b2126") >= 4.5);
-        }
-    }
-
-    #[test]
-    fn every_score_has_a_colour_and_a_mark_of_its_own() {
-        for (i, &a) in ScoreKind::ALL.iter().enumerate() {
-            for &b in &ScoreKind::ALL[i + 1..] {
-                assert!(Paint::of_score(a) != Paint::of_score(b) && Shape::of_score(a) != Shape::of_score(b));
-            }
-        }
     }
 }

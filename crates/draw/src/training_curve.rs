@@ -1,14 +1,10 @@
 //! How a training went, epoch by epoch.
 
-use std::path::Path;
-
-use super::axes::{Axis, Plot};
-use super::chart::Chart;
-use super::legend::{Entry, Mark};
-use super::raster::Canvas;
-use super::svg::{Paint, Shape, Svg};
-use super::{Part, write_atomically};
-use crate::ExperimentError;
+use crate::axes::{Axis, Plot};
+use crate::chart::Chart;
+use crate::legend::{Entry, Mark};
+use crate::paint::Paint;
+use crate::svg::{Shape, Svg};
 
 /// What one epoch of a training came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,39 +23,6 @@ pub struct CurvePoint {
     pub validation_accuracy: f64,
 }
 
-/// Draws loss, accuracy and learning rate by epoch and writes `curve.svg` and `curve.png` into `folder`, each whole or not at all.
-///
-/// The same points give the same bytes. Values that are not finite are left out.
-///
-/// # Errors
-/// [`ExperimentError::Io`] where a file cannot be written, [`ExperimentError::Figure`] where the drawing cannot be rasterised.
-///
-/// ```
-/// use riptide_experiments::{CurvePoint, write_training_curve};
-/// let point = |epoch: u32| CurvePoint {
-///     epoch,
-///     learning_rate: 0.1,
-///     loss: 1.0 / f64::from(epoch),
-///     accuracy: 0.5,
-///     validation_loss: 1.2 / f64::from(epoch),
-///     validation_accuracy: 0.4,
-/// };
-/// let folder = std::env::temp_dir().join("riptide-training-curve");
-/// write_training_curve(&folder, "An example", &[point(1), point(2), point(3)])?;
-/// assert!(folder.join("curve.svg").exists() && folder.join("curve.png").exists());
-/// # std::fs::remove_dir_all(folder).ok();
-/// # Ok::<(), riptide_experiments::ExperimentError>(())
-/// ```
-pub fn write_training_curve(folder: &Path, title: &str, points: &[CurvePoint]) -> Result<(), ExperimentError> {
-    let svg = draw(title, points);
-    let png = Canvas::new().png(&svg).map_err(|reason| ExperimentError::Figure {
-        figure: "curve".to_owned(),
-        reason,
-    })?;
-    write_atomically(&folder.join("curve.svg"), svg.as_bytes())?;
-    write_atomically(&folder.join("curve.png"), &png)
-}
-
 /// One quantity by epoch.
 type Value = fn(&CurvePoint) -> f64;
 
@@ -70,7 +33,25 @@ const BEST_DASHES: &str = "2 3";
 /// With more epochs than this, points would hide the line that they sit on.
 const MOST_POINTS: usize = 40;
 
-fn draw(title: &str, points: &[CurvePoint]) -> String {
+/// Draws loss, accuracy and learning rate by epoch, as the text of an SVG file; [`png`](crate::png) makes pixels of it.
+///
+/// The same points give the same bytes. Values that are not finite are left out.
+///
+/// ```
+/// use riptide_draw::{CurvePoint, training_curve};
+///
+/// let point = |epoch: u32| CurvePoint {
+///     epoch,
+///     learning_rate: 0.1,
+///     loss: 1.0 / f64::from(epoch),
+///     accuracy: 0.5,
+///     validation_loss: 1.2 / f64::from(epoch),
+///     validation_accuracy: 0.4,
+/// };
+/// let svg = training_curve("An example", &[point(1), point(2), point(3)]);
+/// assert!(svg.contains("least validation loss: epoch 3"));
+/// ```
+pub fn training_curve(title: &str, points: &[CurvePoint]) -> String {
     let best = points
         .iter()
         .min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss))
@@ -83,7 +64,7 @@ fn draw(title: &str, points: &[CurvePoint]) -> String {
         let label = format!("least validation loss: epoch {epoch}");
         legend.push(Entry::new(Mark::Line(BEST_DASHES, None), Paint::INK, label));
     }
-    let mut chart = Chart::new("curve", Part::Accuracy, title.to_owned(), legend, 3);
+    let mut chart = Chart::new(title, legend, 3);
     let last = points.iter().map(|point| point.epoch).max().unwrap_or(1);
     let largest = |values: &[Value]| {
         let all = points.iter().flat_map(|point| values.iter().map(|value| value(point)));
@@ -164,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_figure_names_its_panels_and_the_best_epoch() {
-        let svg = draw("A < B", &[point(1, 3.0), point(2, 0.5), point(3, 0.7)]);
+        let svg = training_curve("A < B", &[point(1, 3.0), point(2, 0.5), point(3, 0.7)]);
         let found = texts(&svg);
         for text in [
             "A < B",
@@ -185,7 +166,7 @@ mod tests {
     #[test]
     fn a_lower_loss_is_drawn_lower() {
         let first_y = |loss: f64| {
-            let svg = draw("", &[point(1, loss), point(2, 4.0)]);
+            let svg = training_curve("", &[point(1, loss), point(2, 4.0)]);
             let document = roxmltree::Document::parse(&svg).unwrap();
             let dot = document.descendants().filter(|node| node.has_tag_name("circle")).nth(1);
             dot.and_then(|dot| dot.attribute("cy")?.parse::<f64>().ok()).unwrap()
@@ -201,7 +182,7 @@ mod tests {
             vec![point(1, 1.0)],
             vec![point(1, f64::INFINITY), point(2, f64::NAN)],
         ] {
-            let svg = draw("", &points);
+            let svg = training_curve("", &points);
             assert!(!svg.contains("NaN") && !svg.contains("inf\""), "{svg}");
             roxmltree::Document::parse(&svg).unwrap();
         }

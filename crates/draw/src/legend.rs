@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::svg::{Anchor, HEADING, Paint, Shape, Svg, TEXT, text_width};
+use crate::paint::Paint;
+use crate::svg::{Anchor, HEADING, Shape, Svg, TEXT, text_width};
 
 /// How an entry of a legend looks.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Mark {
+pub enum Mark {
     /// A line with this dash pattern, and what sits on it.
     Line(&'static str, Option<Shape>),
     /// A point without a line.
@@ -19,7 +20,7 @@ pub(crate) enum Mark {
 
 /// An entry of a legend.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub struct Entry {
     mark: Mark,
     paint: Paint,
     label: String,
@@ -27,16 +28,19 @@ pub(crate) struct Entry {
 
 /// An entry of a legend as the page shows it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Key {
-    pub(crate) drawing: String,
-    pub(crate) label: String,
+pub struct Key {
+    /// Its sample, an SVG element.
+    pub drawing: String,
+    /// Its words.
+    pub label: String,
 }
 
 /// Width of an entry's sample.
 const SAMPLE: f64 = 30.0;
 
 impl Entry {
-    pub(crate) fn new(mark: Mark, paint: Paint, label: impl Into<String>) -> Self {
+    /// An entry with these words.
+    pub fn new(mark: Mark, paint: Paint, label: impl Into<String>) -> Self {
         let label = label.into();
         Self { mark, paint, label }
     }
@@ -56,7 +60,8 @@ impl Entry {
         }
     }
 
-    pub(crate) fn key(&self) -> Key {
+    /// The entry for a page.
+    pub fn key(&self) -> Key {
         let mut svg = Svg::new(SAMPLE, 18.0, &self.label);
         self.draw(&mut svg, (0.0, 9.0));
         Key {
@@ -67,7 +72,7 @@ impl Entry {
 }
 
 /// Draws the title and, below it, the legend in as many rows as it needs; gives the height that both take.
-pub(crate) fn head(svg: &mut Svg, title: &str, entries: &[Entry]) -> f64 {
+pub fn head(svg: &mut Svg, title: &str, entries: &[Entry]) -> f64 {
     const MARGIN: f64 = 16.0;
     let width = svg.size().0;
     let (title_size, title_y) = (HEADING + 1.0, 16.0 + HEADING * 0.7);

@@ -1,10 +1,11 @@
 //! Axes: from values to places on the paper.
 
-use super::svg::{Anchor, Paint, Svg, TEXT};
+use crate::paint::Paint;
+use crate::svg::{Anchor, Svg, TEXT};
 
 /// A linear axis with its ticks.
 #[derive(Debug, Clone)]
-pub(crate) struct Axis {
+pub struct Axis {
     low: f64,
     high: f64,
     ticks: Vec<(f64, String)>,
@@ -12,12 +13,12 @@ pub(crate) struct Axis {
 
 impl Axis {
     /// From `low` to `high`, with a tick at each value.
-    pub(crate) fn new(low: f64, high: f64, ticks: Vec<(f64, String)>) -> Self {
+    pub fn new(low: f64, high: f64, ticks: Vec<(f64, String)>) -> Self {
         Self { low, high, ticks }
     }
 
     /// From 0 to at least `high`, with three to six ticks at round values.
-    pub(crate) fn from_zero(high: f64) -> Self {
+    pub fn from_zero(high: f64) -> Self {
         let high = if high.is_finite() && high > 0.0 { high } else { 1.0 };
         let (step, digits) = round_step(high / 5.0);
         let count = (high / step - 1e-9).ceil().max(1.0);
@@ -28,7 +29,7 @@ impl Axis {
     }
 
     /// From tenth to tenth around `low..=high`, within 0 to 1, as a fraction.
-    pub(crate) fn tenths(low: f64, high: f64) -> Self {
+    pub fn tenths(low: f64, high: f64) -> Self {
         let low = (low * 10.0 + 1e-9).floor().clamp(0.0, 9.0);
         let high = (high * 10.0 - 1e-9).ceil().clamp(low + 1.0, 10.0);
         let step = if high - low > 6.0 { 2 } else { 1 };
@@ -38,7 +39,7 @@ impl Axis {
     }
 
     /// Categories side by side, the first at 0.5.
-    pub(crate) fn categories(names: impl IntoIterator<Item = String>) -> Self {
+    pub fn categories(names: impl IntoIterator<Item = String>) -> Self {
         let ticks: Vec<_> = names
             .into_iter()
             .enumerate()
@@ -48,13 +49,13 @@ impl Axis {
     }
 
     /// 0 to 1 in fifths, as a fraction.
-    pub(crate) fn unit() -> Self {
+    pub fn unit() -> Self {
         let ticks = (0..=5).map(|tick| (f64::from(tick) / 5.0, format!("{:.1}", f64::from(tick) / 5.0)));
         Self::new(0.0, 1.0, ticks.collect())
     }
 
     /// 0 to 100 % in quarters.
-    pub(crate) fn percent() -> Self {
+    pub fn percent() -> Self {
         let ticks = (0..=4).map(|tick| (f64::from(tick) / 4.0, format!("{} %", 25 * tick)));
         Self::new(0.0, 1.0, ticks.collect())
     }
@@ -78,27 +79,33 @@ fn round_step(least: f64) -> (f64, usize) {
 
 /// A rectangle with an axis along its foot and one along its left side.
 #[derive(Debug, Clone)]
-pub(crate) struct Plot {
-    pub(crate) area: [f64; 4],
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
+pub struct Plot {
+    /// Left, top, width and height of the rectangle.
+    pub area: [f64; 4],
+    /// The axis along the foot.
+    pub x: Axis,
+    /// The axis along the left side.
+    pub y: Axis,
 }
 
 impl Plot {
-    pub(crate) fn x(&self, value: f64) -> f64 {
+    /// How far to the right a value lies; values beyond an end lie at that end.
+    pub fn x(&self, value: f64) -> f64 {
         self.area[0] + self.area[2] * self.x.place(value)
     }
 
-    pub(crate) fn y(&self, value: f64) -> f64 {
+    /// How far down a value lies; values beyond an end lie at that end.
+    pub fn y(&self, value: f64) -> f64 {
         self.area[1] + self.area[3] * (1.0 - self.y.place(value))
     }
 
-    pub(crate) fn at(&self, x: f64, y: f64) -> (f64, f64) {
+    /// The place of a pair of values.
+    pub fn at(&self, x: f64, y: f64) -> (f64, f64) {
         (self.x(x), self.y(y))
     }
 
     /// Grid, foot and tick labels.
-    pub(crate) fn draw(&self, svg: &mut Svg) {
+    pub fn draw(&self, svg: &mut Svg) {
         let [left, top, width, height] = self.area;
         for (value, label) in &self.y.ticks {
             let y = self.y(*value);

@@ -1,11 +1,10 @@
-//! A contact sheet: any pictures with a few words below each, as PNG.
+//! A contact sheet: any pictures with a few words below each.
 
-use super::WIDTH;
-use super::examples::data_uri;
-use super::legend::head;
-use super::raster::Canvas;
-use super::svg::{Anchor, Paint, Svg};
-use crate::ExperimentError;
+use crate::error::DrawError;
+use crate::legend::head;
+use crate::paint::Paint;
+use crate::picture::data_uri;
+use crate::svg::{Anchor, SHEET_WIDTH, Svg};
 
 /// One picture of a [`contact_sheet`].
 #[derive(Debug, Clone)]
@@ -20,28 +19,30 @@ pub struct Picture<'a> {
     pub lines: Vec<String>,
 }
 
-/// Draws pictures in the order given, six in a row, enlarged without smoothing, and gives the sheet as a PNG file's bytes.
+/// Draws pictures in the order given, six in a row, enlarged without smoothing, as the text of an SVG file;
+/// [`png`](crate::png) makes pixels of it.
 ///
 /// # Errors
-/// [`ExperimentError::Figure`] where the bytes of a picture are not its size's.
+/// Those of [`data_uri`], for any of the pictures.
 ///
 /// ```
-/// use riptide_experiments::{Picture, contact_sheet};
+/// use riptide_draw::{Picture, contact_sheet};
+///
 /// let grey = Picture { pixels: &[128; 12], height: 2, width: 2, lines: vec!["1. cat".into()] };
-/// assert!(contact_sheet("Most harmful", &[grey])?.starts_with(b"\x89PNG"));
-/// # Ok::<(), riptide_experiments::ExperimentError>(())
+/// assert!(contact_sheet("Most harmful", &[grey])?.contains("1. cat"));
+/// # Ok::<(), riptide_draw::DrawError>(())
 /// ```
-pub fn contact_sheet(title: &str, pictures: &[Picture<'_>]) -> Result<Vec<u8>, ExperimentError> {
+pub fn contact_sheet(title: &str, pictures: &[Picture<'_>]) -> Result<String, DrawError> {
     const COLUMNS: usize = 6;
     const SIDE: f64 = 128.0;
     const TEXT: f64 = 12.0;
     const LINE: f64 = 16.0;
     const LONGEST: usize = 21;
     let lines = pictures.iter().map(|picture| picture.lines.len()).max().unwrap_or(0);
-    let top = head(&mut Svg::new(WIDTH, 0.0, title), title, &[]) + 6.0;
-    let (wide, tall) = (WIDTH / COLUMNS as f64, SIDE + LINE * lines as f64 + 20.0);
+    let top = head(&mut Svg::new(SHEET_WIDTH, 0.0, title), title, &[]) + 6.0;
+    let (wide, tall) = (SHEET_WIDTH / COLUMNS as f64, SIDE + LINE * lines as f64 + 20.0);
     let height = top + pictures.len().div_ceil(COLUMNS) as f64 * tall + 4.0;
-    let mut svg = Svg::new(WIDTH, height, title);
+    let mut svg = Svg::new(SHEET_WIDTH, height, title);
     head(&mut svg, title, &[]);
     for (place, picture) in pictures.iter().enumerate() {
         let middle = ((place % COLUMNS) as f64 + 0.5) * wide;
@@ -60,14 +61,10 @@ pub fn contact_sheet(title: &str, pictures: &[Picture<'_>]) -> Result<Vec<u8>, E
             );
         }
     }
-    let canvas = Canvas::new();
-    canvas.png(&svg.file()).map_err(|reason| ExperimentError::Figure {
-        figure: "contact sheet".to_owned(),
-        reason,
-    })
+    Ok(svg.file())
 }
 
-/// At most `longest` characters, the last an ellipsis where some are left out.
+/// At most `longest` characters, the last an ellipsis if some are left out.
 fn shortened(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {
         return text.to_owned();
@@ -79,12 +76,14 @@ fn shortened(text: &str, longest: usize) -> String {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "png")]
     fn sheet(pictures: &[Picture<'_>]) -> image::RgbImage {
-        image::load_from_memory(&contact_sheet("Sheet", pictures).unwrap())
+        image::load_from_memory(&crate::png(&contact_sheet("Sheet", pictures).unwrap()).unwrap())
             .unwrap()
             .into_rgb8()
     }
 
+    #[cfg(feature = "png")]
     #[test]
     fn pictures_stand_in_their_order() {
         let colours = [[200u8, 0, 0], [0, 200, 0], [0, 0, 200]];
