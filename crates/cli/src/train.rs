@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use indicatif::HumanDuration;
 use riptide::models::train::{Augmentation, Recipe};
-use riptide::models::{DistilledCnnConfig, Network, ResNetConfig};
+use riptide::models::{Network, NetworkConfig, ResNetConfig};
 use riptide::prelude::*;
 use riptide::training::{Epoch, Lesson, Resume, Training, has_checkpoint};
 use riptide::{Classifier, Dataset};
@@ -288,7 +288,7 @@ fn initial(args: &TrainArgs, images: &ImageSet, classifier: Option<&Classifier>)
     if let Some(from) = &args.from {
         let network = Network::load(riptide::locate(from)?)?;
         ensure!(
-            network.is_distilled() == (args.what == What::Distilled),
+            matches!(network.config(), NetworkConfig::DistilledCnn(_)) == (args.what == What::Distilled),
             "--from {}: this is the other kind of network",
             from.display()
         );

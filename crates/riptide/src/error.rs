@@ -125,6 +125,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// Findings by class were asked of a monitor that does not know what the networks answered to its reference.
+    #[error("the answers to the reference's images are not known: fit or import the monitor again")]
+    NoAnswers,
+
     /// The program was built without a feature that is needed.
     #[error("{what} needs the feature `{feature}`, which this program was built without")]
     FeatureMissing {

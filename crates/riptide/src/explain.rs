@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use riptide_detectors::Answers;
-use riptide_detectors::DetectorError;
 use riptide_detectors::drift::Correction;
-use riptide_detectors::harm::{ClassExcess, HarmData, PairExcess, Sample, excess_by_class, excess_by_pair};
-use riptide_draw::{Picture, contact_sheet};
+use riptide_detectors::harm::{self, ClassExcess, HarmData, PairExcess, excess_by_class, excess_by_pair};
+use riptide_draw::{Picture, contact_sheet, png};
 use riptide_files::Progress;
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::score::{Row, ScoreStream, Scored};
 
@@ -122,7 +121,7 @@ impl Explain {
         stream: ScoreStream<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Explanation> {
-        let known = monitor.reference_answers().ok_or(DetectorError::NoAnswers)?;
+        let known = monitor.reference_answers().ok_or(Error::NoAnswers)?;
         let (mut scores, mut answers) = (Vec::new(), Answers::default());
         let mut images = Vec::new();
         for chunk in stream {
@@ -135,18 +134,18 @@ impl Explain {
             answers.distilled.extend(these.distilled);
         }
         progress.end();
-        let reference = Sample {
+        let reference = harm::Scored {
             scores: monitor.reference_scores(),
             answers: known,
         };
-        let batch = Sample {
+        let batch = harm::Scored {
             scores: &scores,
             answers: &answers,
         };
         let (config, n_classes) = (monitor.harm_test().config(), monitor.n_classes());
         let name = |class: usize| monitor.class_name(class).to_owned();
         let classes = excess_by_class(reference, batch, n_classes, config, self.correction)?;
-        let pairs = excess_by_pair(reference, batch, n_classes, config, self.correction)?;
+        let pairs = excess_by_pair(known, &answers, n_classes, config, self.correction)?;
         Ok(Explanation {
             n_images: scores.len(),
             harm: monitor.harm_test().test(&scores)?.data,
@@ -203,7 +202,7 @@ impl Explanation {
     pub fn contact_sheet(&self) -> Result<Vec<u8>> {
         let title = format!("The {} most harmful of {} images", self.images.len(), self.n_images);
         let pictures: Vec<Picture<'_>> = self.images.iter().map(HarmfulImage::picture).collect();
-        Ok(contact_sheet(&title, &pictures)?)
+        Ok(png(&contact_sheet(&title, &pictures)?)?)
     }
 }
 

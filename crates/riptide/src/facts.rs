@@ -89,11 +89,10 @@ impl Facts {
     /// Those of [`Score::score`].
     pub fn score_probabilities(&self, probabilities: &Probabilities) -> Result<Vec<f32>, DetectorError> {
         match self.score {
-            ScoreKind::Distillation => DistillationScore {
-                loss: self.loss,
-                temperature: self.temperature,
-            }
-            .score(probabilities.into()),
+            ScoreKind::Distillation => DistillationScore::default()
+                .loss(self.loss)
+                .temperature(self.temperature)
+                .score(probabilities.into()),
             other => other.score(probabilities.into()),
         }
     }

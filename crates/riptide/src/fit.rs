@@ -231,6 +231,7 @@ impl Fit {
             n_conv_layers: self.conv_layers,
             n_dense: self.dense,
             preprocessing: self.preprocessing.or_else(|| classifier.preprocessing()).unwrap_or_default(),
+            ..Default::default()
         };
         Ok(Network::random(config, self.seed)?)
     }

@@ -332,8 +332,8 @@ fn tests(options: &Options, reference: &[f64]) -> Result<(KsDrift, HarmTest, f64
         Some(threshold) => threshold,
         None => percentile(reference, options.percentile)?,
     };
-    let drift = KsDrift::builder(reference.to_vec()).config(options.drift()).build()?;
-    let harm = HarmTest::builder(reference).config(options.harm()).build()?;
+    let drift = KsDrift::new(reference.to_vec(), options.drift())?;
+    let harm = HarmTest::new(reference, options.harm())?;
     Ok((drift, harm, threshold))
 }
 

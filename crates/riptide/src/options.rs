@@ -41,7 +41,7 @@ impl Default for Options {
         Self {
             level: drift.level,
             alternative: drift.alternative,
-            least_excess_fraction: harm.least_fraction,
+            least_excess_fraction: harm.min_fraction,
             confidence: harm.confidence,
             quantile: harm.quantile,
             percentile: 99.0,
@@ -87,19 +87,17 @@ impl Options {
     }
 
     pub(crate) fn drift(&self) -> DriftConfig {
-        let mut config = DriftConfig::default();
-        config.level = self.level;
-        config.alternative = self.alternative;
-        config.data_type = Some("image".into());
-        config
+        DriftConfig::default()
+            .level(self.level)
+            .alternative(self.alternative)
+            .data_type("image")
     }
 
     pub(crate) fn harm(&self) -> HarmConfig {
-        let mut config = HarmConfig::default();
-        config.level = self.level;
-        config.least_fraction = self.least_excess_fraction;
-        config.confidence = self.confidence;
-        config.quantile = self.quantile;
-        config
+        HarmConfig::default()
+            .level(self.level)
+            .min_fraction(self.least_excess_fraction)
+            .confidence(self.confidence)
+            .quantile(self.quantile)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use riptide_datasets::ImageSet;
 use riptide_detectors::argmax;
 use riptide_detectors::distillation::tempered;
-use riptide_draw::{CurvePoint, write_training_curve};
+use riptide_draw::{CurvePoint, png, training_curve};
 use riptide_files::{FileError, Progress, Unit, atomic, digest};
 use riptide_models::Network;
 use riptide_models::train::{Recipe, Targets, Teaching, Trainer, TrainingSet};
@@ -369,7 +369,9 @@ impl Training {
         let table = table(epochs).map_err(|error| Error::malformed(&path, error.to_string()))?;
         atomic::write(&path, &table)?;
         let points: Vec<CurvePoint> = epochs.iter().map(Epoch::point).collect();
-        write_training_curve(folder, &self.title, &points)?;
+        let curve = training_curve(&self.title, &points);
+        atomic::write(folder.join("curve.svg"), curve.as_bytes())?;
+        atomic::write(folder.join("curve.png"), &png(&curve)?)?;
         Ok(trainer.save(folder.join(CHECKPOINT), data)?)
     }
 }

@@ -5,12 +5,12 @@ use riptide_kernels::Block;
 use riptide_kernels::lanes::as_floats;
 use riptide_kernels::training::{Gate, Moments, Planes, Shortcut, normalise, normalise_backward, relu_backward};
 
-use super::super::layer::ConvNorm;
-use super::super::{GROUP, Workspace, images, images_at_once, parts};
-use super::{ACTIVATION, GRADIENT, ResBlock, ResNetEngine, Source};
+use super::super::memory::{GROUP, Workspace, images, images_at_once, parts};
+use super::super::norm::ConvNorm;
+use super::{ACTIVATION, GRADIENT, ResBlock, ResidualEngine, Source};
 use crate::error::ModelError;
 
-impl ResNetEngine {
+impl ResidualEngine {
     /// Gradient of the dense layer, and of the last output into the first of [`Self::gradients`].
     pub(super) fn head_backward(
         &mut self,
@@ -19,7 +19,7 @@ impl ResNetEngine {
         d_logits: &[f32],
         gradient: &mut [f32],
     ) -> Result<Vec<(Moments, Moments)>, ModelError> {
-        let (simd, shape, classes) = (self.simd, self.last_shape(), self.config.n_classes);
+        let (simd, shape, classes) = (self.simd, self.last_shape(), self.fc_bias.len());
         let channels = shape.channels;
         for (d, pooled) in d_logits.chunks_exact(classes).zip(self.pooled.chunks_exact(channels)) {
             for (o, d) in d.iter().enumerate() {

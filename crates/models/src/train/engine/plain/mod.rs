@@ -1,4 +1,6 @@
 //! The distilled network in training.
+//!
+//! Nothing in it needs the whole batch, so a group goes through all layers in one task, forward and backward.
 
 mod convolution;
 
@@ -9,12 +11,15 @@ use riptide_kernels::lanes::as_floats;
 use riptide_kernels::training::{
     Gate, Moments, PackedDense, Planes, Shortcut, TrainableDense, add_moments, normalise, relu_backward,
 };
-use riptide_kernels::{Block, ConvParams, Padding, Shape, Simd};
+use riptide_kernels::{Block, Simd};
 
 use self::convolution::ConvLayer;
-use super::layer::sum_groups;
-use super::{Engine, FlatLayout, GROUP, Images, Workspaces, grow, images, images_at_once, parts};
-use crate::config::DistilledCnnConfig;
+use super::flat::FlatLayout;
+use super::images::Images;
+use super::memory::{GROUP, Workspaces, grow, images, images_at_once, parts};
+use super::norm::sum_groups;
+use super::pass::Engine;
+use crate::architecture::{self, Conv, Plain};
 use crate::error::ModelError;
 
 /// Floats in a block.
@@ -39,7 +44,7 @@ struct DenseLayer {
 
 /// A distilled network with the memory of one training step.
 #[derive(Debug)]
-pub(crate) struct DistilledEngine {
+pub(crate) struct PlainEngine {
     simd: Simd,
     n_classes: usize,
     images: Images,
@@ -50,9 +55,15 @@ pub(crate) struct DistilledEngine {
 }
 
 impl DenseLayer {
-    fn new(layout: &FlatLayout, name: &str, in_blocks: usize, places: Vec<usize>) -> Result<Self, ModelError> {
-        let weight = layout.find(&format!("{name}.weight"))?;
-        let bias = layout.find(&format!("{name}.bias"))?;
+    /// `places` says where each of the layer's inputs is among the floats of `in_blocks` blocks.
+    fn new(
+        layout: &FlatLayout,
+        dense: &architecture::Dense,
+        in_blocks: usize,
+        places: Vec<usize>,
+    ) -> Result<Self, ModelError> {
+        let weight = layout.find(&dense.name, "weight")?;
+        let bias = layout.find(&dense.name, "bias")?;
         Ok(Self {
             dense: TrainableDense::new(bias.len(), in_blocks, places)?,
             weight,
@@ -96,46 +107,43 @@ struct BackwardTask<'a> {
     last: &'a mut [Block],
 }
 
-impl DistilledEngine {
+impl PlainEngine {
     /// An engine for the given network.
-    pub(crate) fn new(config: &DistilledCnnConfig, simd: Simd) -> Result<Self, ModelError> {
-        config.validate()?;
-        let layout = FlatLayout::new(&config.clone().into());
-        let sizes = config.convolutions();
-        let mut params = Vec::new();
-        let mut input = Shape::new(3, config.height, config.width);
-        for &(in_channels, out_channels, kernel) in &sizes {
-            let padding = Padding::same([kernel; 2], 2, input.height, input.width);
-            params.push(ConvParams {
-                in_channels,
-                out_channels,
-                kernel: [kernel; 2],
-                stride: 2,
-                padding,
-            });
-            input = Shape::new(out_channels, input.height.div_ceil(2), input.width.div_ceil(2));
-        }
-        let halo = |layer: usize| params.get(layer).map_or(0, |params: &ConvParams| params.padding.halo());
-        let images = Images::new(config.height, config.width, halo(0));
+    pub(crate) fn new(network: &Plain, layout: &FlatLayout, simd: Simd) -> Result<Self, ModelError> {
+        let Plain {
+            convs: layers,
+            hidden,
+            last,
+        } = network;
+        let Some(stem) = layers.first() else {
+            return Err(ModelError::Opaque { operation: "training" });
+        };
+        // Every output has the halo that the next layer's padding needs, so that no image is copied between layers.
+        let halo = |layer: usize| layers.get(layer).map_or(0, |conv: &Conv| conv.params().padding.halo());
+        let [height, width] = stem.size;
+        let images = Images::new(height, width, halo(0));
         let mut convs = Vec::new();
-        convs.extend(ConvLayer::composed(&layout, &params, images.shape, halo(2))?);
-        for (index, &params) in params.iter().enumerate().skip(2 * convs.len()) {
-            let input = convs.last().map_or(images.shape, |layer: &ConvLayer| layer.shape);
-            convs.push(ConvLayer::single(&layout, index, params, input, halo(index + 1))?);
+        convs.extend(ConvLayer::composed(layout, layers, images.shape, halo(2))?);
+        for (index, conv) in layers.iter().enumerate().skip(2 * convs.len()) {
+            let below = convs.last().map(|layer: &ConvLayer| layer.shape);
+            convs.push(ConvLayer::single(layout, conv, images.shape, below, halo(index + 1))?);
         }
         let shape = convs.last().map_or(images.shape, |layer| layer.shape);
-        let mut places = Vec::with_capacity(config.flat_size());
+        // The dense layer reads the blocks as they are, halo and all; only its weights are put in order.
+        let mut places = Vec::with_capacity(hidden.inputs);
         for y in 0..shape.height {
             for x in 0..shape.width {
                 places.extend((0..shape.channels).map(|c| shape.index(c / LANES, y, x) * LANES + c % LANES));
             }
         }
-        let hidden = DenseLayer::new(&layout, "dense1", shape.len(), places)?;
+        let n_classes = last.outputs;
+        let n_hidden = hidden.outputs;
+        let hidden = DenseLayer::new(layout, hidden, shape.len(), places)?;
         let in_blocks = hidden.dense.out_blocks();
-        let last = DenseLayer::new(&layout, "dense2", in_blocks, (0..config.n_dense).collect())?;
+        let last = DenseLayer::new(layout, last, in_blocks, (0..n_hidden).collect())?;
         Ok(Self {
             simd,
-            n_classes: config.n_classes,
+            n_classes,
             images,
             convs,
             hidden,
@@ -144,6 +152,8 @@ impl DistilledEngine {
         })
     }
 
+    /// All layers of one group, from the last to the first, so that a gradient is still in the cache when the layer below reads it. Gives the
+    /// sums that the biases of the convolutions need.
     fn backward_group(&self, task: BackwardTask<'_>, d_logits: &[f32]) -> Result<Vec<Moments>, ModelError> {
         let simd = self.simd;
         let BackwardTask {
@@ -175,6 +185,7 @@ impl DistilledEngine {
         let Some(top) = self.convs.last() else {
             return Ok(Vec::new());
         };
+        // No activation stands between the dense layers, nor between the last convolution's ReLU and the first of them.
         let flat = images(&top.output, top.shape, from, n);
         let mut d_flat = vec![Block::ZERO; flat.len()];
         hidden_sums.fill(Block::ZERO);
@@ -184,6 +195,7 @@ impl DistilledEngine {
         self.hidden
             .dense
             .backward_input(simd, &self.hidden.packed, &d_hidden, n, &mut d_flat)?;
+        // The gradient of the last convolution's output gets the halo that its kernel's backward pass reads.
         let wide = top.kernel.output();
         let mut gradient = self.workspaces.with(|workspace| workspace.take(GRADIENT, wide, n));
         for (image, out) in d_flat
@@ -245,7 +257,7 @@ impl DistilledEngine {
     }
 }
 
-impl Engine for DistilledEngine {
+impl Engine for PlainEngine {
     fn input(&mut self) -> &mut Images {
         &mut self.images
     }
