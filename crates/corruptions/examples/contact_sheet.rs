@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p riptide-corruptions --example contact_sheet -- OUT.png [FIRST_IMAGE] [FROST_FOLDER] [CIFAR_FOLDER]
 //!
-//! Images are the built-in shapes or, where a folder is given, the test images of CIFAR-10.
+//! Images are the built-in shapes or, if a folder is given, the test images of CIFAR-10.
 
 use std::error::Error;
 

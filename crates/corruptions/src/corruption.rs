@@ -173,7 +173,7 @@ impl FromStr for Corruption {
     /// Accepts the names of CIFAR-10-C.
     ///
     /// # Errors
-    /// [`CorruptionError::UnknownCorruption`] for anything else.
+    /// Returns [`CorruptionError::UnknownCorruption`] for anything else.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()

@@ -66,7 +66,7 @@ impl Corruptor {
     /// Image i has index i; see [`apply_from`](Self::apply_from) for parts of a larger set.
     ///
     /// # Errors
-    /// [`CorruptionError::TooLarge`] for images of more than about 100 million pixels.
+    /// Returns [`CorruptionError::TooLarge`] if the images have more than about 100 million pixels.
     pub fn apply(
         &self,
         images: &ImageSet,

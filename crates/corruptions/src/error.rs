@@ -15,7 +15,7 @@ pub enum CorruptionError {
     #[error("severity {0} does not exist: give 1 (slight) to 5 (severe)")]
     Severity(i64),
 
-    /// A severity that is no number.
+    /// A severity that is not a number.
     #[error("severity {0:?} is not a number: give 1 (slight) to 5 (severe)")]
     SeverityText(String),
 

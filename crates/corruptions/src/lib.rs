@@ -39,3 +39,8 @@ pub use error::CorruptionError;
 pub use severity::Severity;
 pub use weather::{FrostSource, FrostTextures};
 pub use writer::Cifar10cWriter;
+
+/// Tests the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,7 +27,7 @@ impl Severity {
     /// Checks that `severity` is 1 to 5.
     ///
     /// # Errors
-    /// [`CorruptionError::Severity`] otherwise.
+    /// Returns [`CorruptionError::Severity`] otherwise.
     pub const fn new(severity: u8) -> Result<Self, CorruptionError> {
         match severity {
             1..=5 => Ok(Self(severity)),
@@ -72,7 +72,7 @@ impl FromStr for Severity {
     /// Accepts `1` to `5`.
     ///
     /// # Errors
-    /// [`CorruptionError::Severity`] for other numbers, [`CorruptionError::SeverityText`] for what is no number.
+    /// Returns [`CorruptionError::Severity`] for other numbers, and [`CorruptionError::SeverityText`] for what is not a number.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let number: i64 = text
             .parse()

@@ -67,7 +67,7 @@ struct Clean {
 }
 
 impl Cifar10cWriter {
-    /// A writer into `folder`, which is made where it does not exist.
+    /// A writer into `folder`, which is created if it does not exist.
     pub fn new(corruptor: Corruptor, folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         Self { corruptor, folder }
@@ -83,9 +83,9 @@ impl Cifar10cWriter {
     /// `open` starts over with the same images: once to look at them and once for each severity of each corruption.
     ///
     /// # Errors
-    /// [`CorruptionError::Unlabelled`], [`CorruptionError::OtherOutput`] for a folder made from something else,
-    /// [`CorruptionError::TooLarge`], [`CorruptionError::Io`] and [`CorruptionError::Dataset`] for what cannot be read or
-    /// written, or for images that change between two readings.
+    /// Returns [`CorruptionError::Unlabelled`] if the images have no labels, [`CorruptionError::OtherOutput`] if the folder was
+    /// made from something else, [`CorruptionError::TooLarge`] if the images are too large, and [`CorruptionError::Io`] or
+    /// [`CorruptionError::Dataset`] if something cannot be read or written, or if the images change between two readings.
     pub fn write<S: ImageSource>(
         &self,
         corruptions: &[Corruption],
@@ -232,7 +232,7 @@ impl Cifar10cWriter {
     }
 }
 
-/// Images a chunk; few as long as their size is not known.
+/// Images per chunk; few as long as their size is not known.
 fn chunk_len(size: Option<(usize, usize)>) -> usize {
     size.map_or(16, |(height, width)| {
         (CHUNK_BYTES / height.saturating_mul(width).saturating_mul(3).max(1)).max(1)

@@ -165,3 +165,21 @@ fn images_that_do_not_fit_the_layout_are_refused() {
     assert!(matches!(nothing, Err(CorruptionError::Dataset(_))), "{nothing:?}");
     assert!(files(outer.path()).is_empty());
 }
+
+#[cfg(unix)]
+#[test]
+fn written_files_and_folders_have_the_mode_of_any_other() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    let outer = tempfile::tempdir().unwrap();
+    let (plain, folder) = (outer.path().join("plain"), outer.path().join("c"));
+    fs::create_dir(&plain).unwrap();
+    fs::write(plain.join("file"), b"").unwrap();
+    write(&folder, 7, &clean(), &CHOSEN[..1]).unwrap();
+    assert_eq!(mode(&folder), mode(&plain));
+    let names = files(&folder);
+    assert_eq!(names.len(), 4);
+    for name in names {
+        assert_eq!(mode(&folder.join(&name)), mode(&plain.join("file")), "{name}");
+    }
+}

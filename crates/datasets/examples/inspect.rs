@@ -1,4 +1,4 @@
-//! Says what images a path holds, reading them in chunks whatever their number.
+//! Says what images a path holds, reading them in chunks, however many there are.
 //!
 //! ```text
 //! cargo run --release -p riptide-datasets --example inspect -- PATH

@@ -1,4 +1,4 @@
-//! Reading members out of tar archives that nobody vouches for.
+//! Reading members out of untrusted tar archives.
 //!
 //! Nothing is unpacked by the names in an archive: the caller says which file names it wants and gets their bytes. An archive
 //! with a path that leaves its folder or with a link, or one that goes on for longer than the bounds, is refused.
@@ -136,7 +136,7 @@ pub(crate) mod tests {
         count: 5,
     };
 
-    /// A tar archive of one member with whatever path and kind.
+    /// A tar archive of one member with any path and kind.
     pub(crate) fn one_member(path: &[u8], kind: EntryType, data: &[u8]) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.as_mut_bytes()[..path.len()].copy_from_slice(path);

@@ -1,17 +1,24 @@
-//! Where downloaded files are kept on this machine. Nothing here needs a network, or the feature `fetch`.
+//! Where downloaded files are kept on this machine.
 
 use std::path::{Path, PathBuf};
 
-pub(crate) const CIFAR10: &str = "cifar10";
-pub(crate) const CIFAR10_ARCHIVE: &str = "cifar-10-binary.tar.gz";
-pub(crate) const CIFAR10C: &str = "cifar10c";
-#[cfg(feature = "fetch")]
-pub(crate) const FROST: &str = "frost";
-pub(crate) const MODELS: &str = "models";
+use crate::cifar10::ARCHIVE_FOLDER;
 
-/// The cache: `explicit` if it is given, else `$RIPTIDE_CACHE`, else `$XDG_CACHE_HOME/riptide`, else `~/.cache/riptide`; if
-/// even the home folder is not known, `.riptide-cache` in the current folder.
-pub fn dir(explicit: Option<PathBuf>) -> PathBuf {
+/// The folder of CIFAR-10 in a cache.
+pub(crate) const CIFAR10: &str = "cifar10";
+/// The name of CIFAR-10's published archive.
+pub(crate) const CIFAR10_ARCHIVE: &str = "cifar-10-binary.tar.gz";
+
+/// The folder that downloaded data sets are kept in: `explicit` if it is given, else `$RIPTIDE_CACHE`, else
+/// `$XDG_CACHE_HOME/riptide`, else `~/.cache/riptide`; if even the home folder is not known, `.riptide-cache` in the current
+/// folder. The feature `fetch` fills it; nothing here needs that feature, or a network.
+///
+/// ```
+/// use riptide_datasets::cache_dir;
+///
+/// assert_eq!(cache_dir(Some("here".into())).to_str(), Some("here"));
+/// ```
+pub fn cache_dir(explicit: Option<PathBuf>) -> PathBuf {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -24,44 +31,13 @@ pub fn dir(explicit: Option<PathBuf>) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(".riptide-cache"))
 }
 
-/// CIFAR-10 in a cache, for [`cifar10::load`](crate::cifar10::load): the folder `cifar-10-batches-bin` if somebody has
-/// unpacked it there, else the published archive's path, whether it has been fetched or not.
-pub fn cifar10(cache: &Path) -> PathBuf {
-    let folder = cache.join(CIFAR10);
-    let unpacked = folder.join(crate::cifar10::ARCHIVE_FOLDER);
+/// CIFAR-10 in a cache such as [`cache_dir`]'s, for [`load`](crate::cifar10::load): the folder `cifar10/cifar-10-batches-bin` if
+/// somebody has unpacked it there, else the path of the published archive, whether it has been fetched or not.
+pub fn in_cache(cache: impl AsRef<Path>) -> PathBuf {
+    let folder = cache.as_ref().join(CIFAR10);
+    let unpacked = folder.join(ARCHIVE_FOLDER);
     if unpacked.is_dir() {
         return unpacked;
     }
     folder.join(CIFAR10_ARCHIVE)
-}
-
-/// The folder of CIFAR-10-C in a cache, for [`Cifar10C::open`](crate::cifar10_c::Cifar10C::open), whether anything of it has
-/// been fetched or not.
-pub fn cifar10c(cache: &Path) -> PathBuf {
-    cache.join(CIFAR10C)
-}
-
-/// The folder of the published Keras networks in a cache, `model.h5` and `distilled_model.h5`, whether they have been
-/// fetched or not.
-pub fn models(cache: &Path) -> PathBuf {
-    cache.join(MODELS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unpacked_cifar10_is_preferred() {
-        let cache = tempfile::tempdir().unwrap();
-        assert!(cifar10(cache.path()).ends_with("cifar10/cifar-10-binary.tar.gz"));
-        let unpacked = cache.path().join("cifar10/cifar-10-batches-bin");
-        std::fs::create_dir_all(&unpacked).unwrap();
-        assert_eq!(cifar10(cache.path()), unpacked);
-    }
-
-    #[test]
-    fn what_is_given_comes_before_the_environment() {
-        assert_eq!(dir(Some("here".into())), Path::new("here"));
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A record is one label byte (0..=9) and 3,072 bytes of pixels: the red, green and blue planes of a 32 x 32 image, each
 //! row-major. Ten thousand records make a file: `data_batch_1.bin` to `data_batch_5.bin` (training) and `test_batch.bin`;
-//! `batches.meta.txt` names the classes, one a line.
+//! `batches.meta.txt` names the classes, one per line.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -16,6 +16,8 @@ use crate::archive::{ArchiveError, Bounds, Next, for_each_member};
 use crate::error::{DatasetError, Result};
 use crate::image_set::{CHANNELS, ImageSet};
 use crate::source::ImageSource;
+
+pub use crate::cache::in_cache;
 
 /// Rows and columns of an image.
 pub const SIDE: usize = 32;
@@ -80,8 +82,8 @@ impl Split {
 /// published names.
 ///
 /// # Errors
-/// A path or batch file that does not exist, a file that is empty or is not a whole number of records, a label above 9,
-/// names that are not ten.
+/// Returns an error if the path or a batch file does not exist, if a file is empty or not a whole number of records, if a
+/// label is above 9, or if there are not ten class names.
 pub fn load(path: impl AsRef<Path>, split: Split) -> Result<ImageSet> {
     let mut source = Cifar10Source::open_for(path.as_ref(), split, true)?;
     let path = path.as_ref().to_path_buf();
@@ -130,7 +132,7 @@ impl Cifar10Source {
     /// Opens one batch file; the classes have their published names.
     ///
     /// # Errors
-    /// A file that does not exist, is empty or is not a whole number of records.
+    /// Returns an error if the file does not exist, is empty or is not a whole number of records.
     pub fn open_batch(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self {
             origin: Origin::Folder(PathBuf::new()),

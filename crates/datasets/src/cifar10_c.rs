@@ -1,9 +1,9 @@
 //! CIFAR-10-C (Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
 //! 2019), and any other images in its layout.
 //!
-//! A folder holds one `NAME.npy` a corruption, `uint8` `(5 n, H, W, 3)`: the same n images at severities 1 to 5, one after
+//! A folder holds one `NAME.npy` per corruption, `uint8` `(5 n, H, W, 3)`: the same n images at severities 1 to 5, one after
 //! the other; and `labels.npy` with `5 n` integers. In the published set n is 10,000. A file `batches.meta.txt` (one class
-//! name a line, as CIFAR-10 has it) may name other classes than CIFAR-10's.
+//! name per line, as in CIFAR-10) may name other classes than CIFAR-10's.
 
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,8 @@ impl Cifar10C {
     /// Opens a folder (or one that holds a folder `CIFAR-10-C`, as the archive unpacks).
     ///
     /// # Errors
-    /// No folder, no `labels.npy`, no corruption in it, labels that are broken, out of range or not five times as many as
-    /// the images.
+    /// Returns an error if the folder, its `labels.npy` or any corruption is missing, or if the labels are broken, out of
+    /// range or not five times as many as the images.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let mut folder = folder.as_ref().to_path_buf();
         if !folder.join(LABELS).is_file() && folder.join("CIFAR-10-C").join(LABELS).is_file() {
@@ -92,8 +92,8 @@ impl Cifar10C {
     /// The images of one corruption at one severity (1 to 5), with their labels.
     ///
     /// # Errors
-    /// A corruption that is not there, a severity out of range, a file that is broken or has another number of images than
-    /// there are labels.
+    /// Returns an error if the corruption is missing, if the severity is out of range, or if the file is broken or has another
+    /// number of images than there are labels.
     pub fn severity(&self, name: &str, severity: u8) -> Result<ImageSet> {
         let path = self.folder.clone();
         self.source(name, severity)?

@@ -37,9 +37,9 @@ pub enum DatasetError {
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Bytes that there should have been.
+        /// Bytes that were expected.
         expected: u64,
-        /// Bytes that there were.
+        /// Bytes that were found.
         found: u64,
     },
 
@@ -48,9 +48,9 @@ pub enum DatasetError {
     Oversized {
         /// The file.
         path: PathBuf,
-        /// The most bytes that there should have been.
+        /// The most bytes that were expected.
         expected: u64,
-        /// Bytes that there were (at least).
+        /// Bytes that were found (at least).
         found: u64,
     },
 

@@ -1,6 +1,6 @@
-//! Images from ordinary files: a folder with one folder a class, a flat folder, or a glob pattern.
+//! Images from ordinary files: a folder with one folder per class, a flat folder, or a glob pattern.
 //!
-//! Any format is read that the `image` crate is built with here: PNG, JPEG, BMP, GIF (first frame), TIFF, WebP and PNM; the
+//! The formats are PNG, JPEG, BMP, GIF (first frame), TIFF, WebP and PNM; the
 //! content decides, not the extension. Everything becomes 8-bit RGB: grey is repeated, an alpha channel is dropped, 16-bit
 //! values are scaled down.
 
@@ -30,7 +30,7 @@ pub enum Resize {
     /// Keep them as they are; all must have the size of the first.
     #[default]
     Keep,
-    /// Stretch each to this size with a triangle (bilinear) filter, widened where the image shrinks so that every pixel
+    /// Stretch each to this size with a triangle (bilinear) filter, widened if the image shrinks, so that every pixel
     /// counts. The aspect ratio is not kept. Images that have the size already stay byte for byte.
     To {
         /// Rows.
@@ -43,7 +43,7 @@ pub enum Resize {
 /// Loads a folder, a flat folder or a glob pattern whole. See [`ImageFolder::open`].
 ///
 /// # Errors
-/// As [`ImageFolder::open`]; and all files that cannot be decoded, by name, in one error.
+/// As [`ImageFolder::open`]; files that cannot be decoded are all named in one error.
 pub fn load(path: impl AsRef<Path>, resize: Resize) -> Result<ImageSet> {
     let path = path.as_ref();
     let mut source = ImageFolder::open(path, resize)?;
@@ -64,7 +64,7 @@ pub struct ImageFolder {
 impl ImageFolder {
     /// Lists the images of
     /// - a folder of folders: each folder is a class; classes in the byte order of their names are labels 0, 1, …, and files
-    ///   are sorted by name within a class. Folders without images are no classes;
+    ///   are sorted by name within a class. Folders without images are not classes;
     /// - a folder of image files: sorted by name, without labels;
     /// - a glob pattern such as `shots/2024-*/*.png`: sorted by path, without labels;
     /// - one image file.
@@ -73,8 +73,8 @@ impl ImageFolder {
     /// [`skipped`](Self::skipped) lists.
     ///
     /// # Errors
-    /// A path that does not exist, a folder that cannot be read, images both beside and inside class folders, no images,
-    /// a size to resize to that is 0 or over 32,768.
+    /// Returns an error if the path does not exist or cannot be read, if there are images both beside and inside class folders,
+    /// if there are no images, or if the size to resize to is 0 or over 32,768.
     pub fn open(path: impl AsRef<Path>, resize: Resize) -> Result<Self> {
         let path = path.as_ref();
         if let Resize::To { height, width } = resize
@@ -110,7 +110,7 @@ impl ImageFolder {
         Ok(folder)
     }
 
-    /// The names of the classes, by label; empty where the folder has none.
+    /// The names of the classes, by label; empty if the folder has none.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
     }

@@ -10,10 +10,10 @@ use crate::error::{DatasetError, Result};
 /// Colour channels of an image: red, green, blue.
 pub const CHANNELS: usize = 3;
 
-/// Images of one size, `uint8`, in the order `(N, H, W, 3)` (row-major, RGB last), with labels where they are known.
+/// Images of one size, `uint8`, in the order `(N, H, W, 3)` (row-major, RGB last), with labels if they are known.
 ///
-/// A value of this type is always consistent: the pixels make up exactly `len()` images, and where there are labels there
-/// is one an image and each names a class.
+/// A value of this type is always consistent: the pixels make up exactly `len()` images, and if there are labels, there is
+/// one per image and each names a class.
 ///
 /// ```
 /// use riptide_datasets::ImageSet;
@@ -66,7 +66,8 @@ impl ImageSet {
     /// Labelled images: `pixels` is `(N, height, width, 3)` row-major, `labels` has N entries below `class_names.len()`.
     ///
     /// # Errors
-    /// A height or width of 0, a number of pixels that is not `N * height * width * 3`, a label out of range.
+    /// Returns an error if the height or width is 0, if there are not `N * height * width * 3` pixel bytes, or if a label is out
+    /// of range.
     pub fn new(
         pixels: Vec<u8>,
         height: usize,
@@ -96,7 +97,7 @@ impl ImageSet {
     /// Images without labels or class names: `pixels` is `(N, height, width, 3)` row-major.
     ///
     /// # Errors
-    /// A height or width of 0, pixels that are not a whole number of images.
+    /// Returns an error if the height or width is 0, or if the pixels are not a whole number of images.
     pub fn unlabelled(pixels: Vec<u8>, height: usize, width: usize) -> Result<Self> {
         let bytes = image_bytes(height, width)?;
         if !pixels.len().is_multiple_of(bytes) {
@@ -159,12 +160,12 @@ impl ImageSet {
         self.pixels.chunks_exact(self.image_bytes())
     }
 
-    /// One label an image, where labels are known.
+    /// One label per image, if labels are known.
     pub fn labels(&self) -> Option<&[u32]> {
         self.labels.as_deref()
     }
 
-    /// The names of the classes, by label; empty where they are not known.
+    /// The names of the classes, by label; empty if they are not known.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
     }
@@ -177,7 +178,7 @@ impl ImageSet {
     /// The same images with labels put on (or replaced).
     ///
     /// # Errors
-    /// Not one label an image, or a label that is not below `class_names.len()`.
+    /// Returns an error if there is not one label per image, or if a label is not below `class_names.len()`.
     pub fn with_labels(self, labels: Vec<u32>, class_names: Vec<String>) -> Result<Self> {
         Self::new(self.pixels, self.height, self.width, labels, class_names)
     }
@@ -185,7 +186,7 @@ impl ImageSet {
     /// The same images, labels and names with other pixels, as a corruption makes them.
     ///
     /// # Errors
-    /// Another number of pixel bytes than these images have.
+    /// Returns an error if there are more or fewer pixel bytes than these images have.
     pub fn with_pixels(&self, pixels: Vec<u8>) -> Result<Self> {
         if pixels.len() != self.pixels.len() {
             let (images, height, width) = (self.len(), self.height, self.width);
@@ -208,7 +209,7 @@ impl ImageSet {
     /// The images at `indices`, in that order; an index may come more than once.
     ///
     /// # Errors
-    /// An index that is not below [`len`](Self::len).
+    /// Returns an error if an index is not below [`len`](Self::len).
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
         let mut pixels = Vec::with_capacity(indices.len() * self.image_bytes());
         let mut labels = self.labels.as_ref().map(|_| Vec::with_capacity(indices.len()));
@@ -234,7 +235,7 @@ impl ImageSet {
     /// The images of a range of indices.
     ///
     /// # Errors
-    /// A range that ends after [`len`](Self::len), or before it starts.
+    /// Returns an error if the range ends after [`len`](Self::len), or before it starts.
     pub fn slice(&self, range: Range<usize>) -> Result<Self> {
         let outside = || DatasetError::IndexOutOfRange {
             index: range.end.max(range.start) as u64,
@@ -265,7 +266,7 @@ impl ImageSet {
     /// Adds the images of `other` behind these.
     ///
     /// # Errors
-    /// Images of another size, other class names, or labels on only one of the two.
+    /// Returns an error if the images have another size or other class names, or if only one of the two sets has labels.
     pub fn append(&mut self, other: &Self) -> Result<()> {
         if (self.height, self.width) != (other.height, other.width) {
             let size = |s: &Self| format!("{} x {}", s.height, s.width);
@@ -293,7 +294,7 @@ impl ImageSet {
         Ok(())
     }
 
-    /// SHA-256, in lower-case hexadecimal, of the shape (four little-endian `u64`), the pixels, and the labels where
+    /// SHA-256, in lower-case hexadecimal, of the shape (four little-endian `u64`), the pixels, and the labels if
     /// there are any (little-endian `u32`). Class names do not count.
     pub fn digest(&self) -> String {
         let mut hasher = Hasher::default();

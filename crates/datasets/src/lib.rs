@@ -1,18 +1,23 @@
-//! Images to score: where they come from, what is sure about them, and how they are fetched.
+//! Image sets for drift monitoring: where images come from, checked once and read in chunks.
 //!
-//! Everything here ends in an [`ImageSet`]: 8-bit colour images of one size, `(N, H, W, 3)`, with labels where they are
-//! known, checked once when it is made. It is filled from
+//! Everything here ends in an [`ImageSet`]: 8-bit colour images of one size, `(N, H, W, 3)`, with labels if they are known.
+//! A set is checked when it is made, and is consistent from then on. It is read from
 //! - [`cifar10`]: CIFAR-10 in the binary layout, a folder or the published archive;
-//! - [`cifar10_c`]: CIFAR-10-C and anything in its layout, one severity at a time;
-//! - [`image_folder`]: image files, one folder a class, or flat;
-//! - [`npy`]: numpy arrays, mapped or from standard input, and writing them;
+//! - [`cifar10_c`]: CIFAR-10-C and any other images in its layout, one severity at a time;
+//! - [`image_folder`]: image files, one folder per class, or flat;
+//! - [`npy`]: numpy arrays, mapped or from standard input; it writes them, too;
 //! - [`shapes`]: generated pictures of ten classes, which need no download.
 //!
-//! Each is also an [`ImageSource`], read in chunks, so that any number of images needs a bounded amount of memory;
-//! [`source::open`] finds out what a path is. [`fetch`] gets the public files, verified, into a cache.
+//! Each is also an [`ImageSource`], read in chunks, so that any number of images needs a bounded amount of memory.
+//! [`source::open`] finds out what a path is.
 //!
-//! No input makes these readers panic or allocate by a length that a header merely claims. Errors name the file, say what was
-//! wrong with it and what was expected.
+//! These readers neither panic on any input, nor allocate by a length that a header merely claims. Errors name the file, and
+//! say what was wrong with it and what was expected.
+//!
+//! # Features
+//! - `fetch` (off by default): the module `fetch`, which downloads the public data sets and files of the Hugging Face Hub
+//!   (`hf://OWNER/REPO/PATH`), verified, into a cache. Without it, nothing that can open a connection is linked.
+//!   [`cache_dir`] says where the files are, with or without the feature.
 //!
 //! # Example
 //! Generated images to a `.npy` file and back, in chunks:
@@ -42,7 +47,7 @@
 //! ```
 
 mod archive;
-pub mod cache;
+mod cache;
 pub mod cifar10;
 pub mod cifar10_c;
 pub mod error;
@@ -54,6 +59,7 @@ pub mod npy;
 pub mod shapes;
 pub mod source;
 
+pub use cache::cache_dir;
 pub use error::{DatasetError, Result};
 pub use image_set::ImageSet;
 pub use source::ImageSource;
@@ -75,3 +81,8 @@ pub(crate) const HUB_SCHEME: &str = "hf://";
 pub fn is_hub_address(text: &str) -> bool {
     text.starts_with(HUB_SCHEME)
 }
+
+/// Tests the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

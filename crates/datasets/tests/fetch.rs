@@ -35,7 +35,7 @@ fn a_good_server_is_asked_once_and_then_not_again() {
     assert_eq!(server.requests()[0].headers["accept-encoding"], "identity");
     assert_eq!(files(cache.path()), ["things/file.bin"]);
 
-    // A file that has been damaged since is fetched anew.
+    // A file that has been damaged since is fetched again.
     fs::write(cache.path().join("things/file.bin"), b"damaged").unwrap();
     assert_eq!(
         only(&fetcher(cache.path()).fetch(&artifact, &mut Silent).unwrap()),

@@ -198,7 +198,7 @@ fn hostile_archives_leave_nothing_inside_or_outside() {
             let bytes = bytes.clone();
             move |_, _| whole(&bytes)
         });
-        // Even where the digest is right: an archive may be hostile from its start.
+        // Even if the digest is right: an archive may be hostile from its start.
         let error = fetcher(&cache)
             .fetch(&wanted(&server, &bytes, &["fog.npy"]), &mut Silent)
             .unwrap_err();

@@ -1,4 +1,5 @@
-//! A fetch that is killed in the middle leaves no file that looks whole, and the next one ends with the right bytes.
+//! Fetches in a process of their own. One that is killed in the middle leaves no file that looks whole, and the next one ends
+//! with the right bytes; another has a strict umask.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,9 +20,9 @@ fn artifact(base: &str) -> Artifact {
     Artifact::file("things", "file.bin", format!("{base}/file.bin"))
 }
 
-/// The program that is killed: this test binary, started again with the two variables set.
+/// The program that is run: this test binary, started again with the two variables set.
 #[test]
-fn the_fetch_that_is_killed() {
+fn a_fetch_of_its_own() {
     let (Ok(cache), Ok(base)) = (std::env::var(CACHE), std::env::var(BASE)) else {
         return;
     };
@@ -43,7 +44,7 @@ fn a_killed_fetch_leaves_no_file_that_looks_whole() {
     });
     let cache = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["the_fetch_that_is_killed", "--exact"])
+        .args(["a_fetch_of_its_own", "--exact"])
         .env(CACHE, cache.path())
         .env(BASE, &server.base)
         .spawn()
@@ -67,4 +68,26 @@ fn a_killed_fetch_leaves_no_file_that_looks_whole() {
     assert_eq!(fetched.files[0].outcome, Outcome::Resumed);
     assert_eq!(std::fs::read(&place).unwrap(), data);
     assert_eq!(server.requests().last().unwrap().start(), usize::try_from(left).ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_fetched_has_the_permissions_that_the_umask_leaves() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(|request, _| ranged(request, b"content", "\"a\""));
+    let cache = tempfile::tempdir().unwrap();
+    let cache = cache.path().join("cache");
+    let status = Command::new("sh")
+        .args(["-c", "umask 077 && exec \"$0\" a_fetch_of_its_own --exact"])
+        .arg(std::env::current_exe().unwrap())
+        .env(CACHE, &cache)
+        .env(BASE, &server.base)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let mode = |path: &str| std::fs::metadata(cache.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        ["", "things", "things/file.bin", "pins.json", ".lock"].map(mode),
+        [0o700, 0o700, 0o600, 0o600, 0o600]
+    );
 }

@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 //!
-//! Whatever is written goes to a temporary file in the same folder first, is handed to the disk, and is then renamed. New
+//! What is written goes to a temporary file in the same folder first, is handed to the disk, and is then renamed. New
 //! files get the mode that the umask leaves of 0666, as any other program's would.
 
 use std::io::{BufWriter, Write};
@@ -14,7 +14,7 @@ use crate::error::FileError;
 /// that name is as it was.
 ///
 /// # Errors
-/// The folder does not exist or cannot be written, or the disk is full.
+/// Returns an error if the folder does not exist or cannot be written, or if the disk is full.
 pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FileError> {
     let mut file = NewFile::create(path)?;
     file.write_all(bytes).map_err(FileError::on("write", &file.path))?;
@@ -33,7 +33,7 @@ impl NewFile {
     /// Starts a file that will be at `path`.
     ///
     /// # Errors
-    /// The folder does not exist or cannot be written.
+    /// Returns an error if the folder does not exist or cannot be written.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
         let folder = match path.parent() {
@@ -41,7 +41,7 @@ impl NewFile {
             _ => Path::new("."),
         };
         let mut builder = Builder::new();
-        // A temporary file is otherwise its owner's alone, whatever the umask.
+        // Otherwise a temporary file is readable by its owner only, whatever the umask says.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -61,7 +61,7 @@ impl NewFile {
     /// Hands the content to the disk and puts the file under its name.
     ///
     /// # Errors
-    /// The disk is full, or the name is that of a folder.
+    /// Returns an error if the disk is full, or if the name is that of a folder.
     pub fn commit(self) -> Result<(), FileError> {
         let Self { file, path } = self;
         let file = file

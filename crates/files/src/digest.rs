@@ -74,7 +74,7 @@ pub fn of_parts(parts: &[&[u8]]) -> String {
 /// The digest of a file.
 ///
 /// # Errors
-/// The file is missing or cannot be read.
+/// Returns an error if the file is missing or cannot be read.
 pub fn of_file(path: impl AsRef<Path>) -> Result<String, FileError> {
     let path = path.as_ref();
     let mut file = File::open(path).map_err(FileError::on("read", path))?;

@@ -3,7 +3,7 @@
 //! - [`atomic`]: files that appear whole or not at all
 //! - [`digest`]: SHA-256 in hexadecimal
 //! - [`npy`]: numpy's `.npy` arrays
-//! - [`progress`]: how long work reports where it stands
+//! - [`progress`]: how a long task reports its progress
 //!
 //! ```
 //! use riptide_files::{atomic, digest, npy};
@@ -27,3 +27,8 @@ pub mod progress;
 
 pub use error::FileError;
 pub use progress::{Progress, Silent, Unit};
+
+/// Tests the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! How long work reports where it stands.
+//! How a long task reports its progress.
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Unit {
     Bytes,
 }
 
-/// Told what long work is doing; every method may do nothing.
+/// Is told what a long task is doing; by default every method does nothing.
 ///
 /// Work is a sequence of tasks: [`begin`](Self::begin), any number of [`advance`](Self::advance) and
 /// [`message`](Self::message), [`end`](Self::end). A task that fails does not end.
@@ -21,10 +21,10 @@ pub trait Progress {
     /// The task has turned out to be so many units longer than [`begin`](Self::begin) said.
     fn extend(&mut self, _units: u64) {}
 
-    /// So many units more are done.
+    /// So many more units are done.
     fn advance(&mut self, _units: u64) {}
 
-    /// So many units more did not have to be done: an earlier run had finished them.
+    /// So many more units did not have to be done, because an earlier run had finished them.
     fn skip(&mut self, units: u64) {
         self.advance(units);
     }

@@ -61,7 +61,7 @@ fn in_hsv(image: &[u8], out: &mut [u8], change: impl Fn([f64; 3]) -> [f64; 3]) {
     }
 }
 
-/// The hexcone model; all values 0..=1. Where two channels are largest, the later one counts.
+/// The hexcone model; all values 0..=1. If two channels are largest, the later one counts.
 fn rgb_to_hsv([r, g, b]: [f64; 3]) -> [f64; 3] {
     let v = r.max(g).max(b);
     let delta = v - r.min(g).min(b);

@@ -106,7 +106,7 @@ fn clip(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// A box as wide as one output sample, at least one input wide; an input is in it or not, there are no parts.
+/// A box as wide as one output sample, at least one input wide; an input is either in it or not, never in part.
 fn samples(from: usize, to: usize) -> Vec<Sample> {
     let scale = from as f64 / to as f64;
     let filter_scale = scale.max(1.0);

@@ -11,7 +11,7 @@ use crate::filter::Border;
 /// A random part of a random ice texture laid over the image: `a * image + b * texture`, with (a, b) = (1, .2) (1, .3)
 /// (.9, .4) (.85, .4) (.75, .45).
 ///
-/// Where an image is larger than the texture, the texture is continued as in a mirror.
+/// If an image is larger than the texture, the texture is continued as in a mirror.
 pub(crate) struct Frost {
     weights: (f64, f64),
     textures: FrostTextures,

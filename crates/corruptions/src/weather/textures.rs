@@ -82,7 +82,7 @@ impl FrostTextures {
     /// Reads the five published textures, [`FILES`](Self::FILES), from a folder and shrinks them to a fifth.
     ///
     /// # Errors
-    /// [`CorruptionError::Texture`] for a file that is missing or is not a picture.
+    /// Returns [`CorruptionError::Texture`] if a file is missing or is not a picture.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self, CorruptionError> {
         let mut published = true;
         let mut textures = Vec::with_capacity(PUBLISHED.len());

@@ -10,7 +10,7 @@ use riptide_datasets::ImageSet;
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 
-/// The folder of reference data, where there is one.
+/// The folder of reference data, if there is one.
 pub(crate) fn shared() -> Option<PathBuf> {
     let found = std::env::var_os("RIPTIDE_SHARED").map(PathBuf::from);
     if found.is_none() {

@@ -59,7 +59,7 @@ impl Artifact {
         self
     }
 
-    /// With the most bytes that are accepted, where the length is not published.
+    /// With the most bytes that are accepted, if the length is not published.
     pub fn with_max_size(mut self, max_size: u64) -> Self {
         self.max_size = max_size;
         self
@@ -75,7 +75,7 @@ impl Artifact {
         &self.url
     }
 
-    /// The published SHA-256, where there is one.
+    /// The published SHA-256, if there is one.
     pub fn sha256(&self) -> Option<&str> {
         self.sha256.as_deref()
     }

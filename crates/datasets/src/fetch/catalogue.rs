@@ -1,7 +1,11 @@
 //! The public files that the experiment uses. docs/data.md says what they are and under which terms.
 
 use super::artifact::Artifact;
-use crate::cache::{CIFAR10, CIFAR10_ARCHIVE, CIFAR10C, FROST, MODELS};
+use crate::cache::{CIFAR10, CIFAR10_ARCHIVE};
+
+const CIFAR10C: &str = "cifar10c";
+const MODELS: &str = "models";
+const FROST: &str = "frost";
 
 const SELDON_DATA: &str = "https://storage.googleapis.com/seldon-datasets/cifar10c";
 const SELDON_MODELS: &str = "https://storage.googleapis.com/seldon-models/alibi-detect";
@@ -58,7 +62,7 @@ pub fn cifar10c_archive<S: AsRef<str>>(corruptions: &[S]) -> Artifact {
     .with_sha256("c72763e101c723b7c507b96205f7e938912a5d587376173b825850cf3cb876a7")
 }
 
-/// CIFAR-10-C file by file, 146 MiB a corruption, and the labels. These files have no published digests.
+/// CIFAR-10-C file by file, 146 MiB per corruption, and the labels. These files have no published digests.
 pub fn cifar10c_files<S: AsRef<str>>(corruptions: &[S]) -> Vec<Artifact> {
     with_labels(corruptions)
         .into_iter()

@@ -10,7 +10,7 @@ use riptide_files::FileError;
 #[non_exhaustive]
 pub enum FetchError {
     /// No connection could be made, or nothing answered.
-    #[error("{}: cannot be reached: {reason}\n{}", redact(url), advice)]
+    #[error("{}: cannot be reached: {reason}; {}", redact(url), advice)]
     Unreachable {
         /// The address.
         url: String,
@@ -21,7 +21,7 @@ pub enum FetchError {
     },
 
     /// The address answers, but it does not have the file.
-    #[error("{}: there is no such file ({reason})\n{}", redact(url), advice)]
+    #[error("{}: there is no such file ({reason}); {}", redact(url), advice)]
     NotFound {
         /// The address, or the folder of a mirror.
         url: String,
@@ -33,7 +33,7 @@ pub enum FetchError {
 
     /// The transfer failed in a way that trying again does not mend, or it failed too often. What has arrived is kept, and
     /// the next fetch goes on from there.
-    #[error("{}: {reason}\n{}", redact(url), advice)]
+    #[error("{}: {reason}; {}", redact(url), advice)]
     Transfer {
         /// The address.
         url: String,

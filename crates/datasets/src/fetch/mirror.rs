@@ -1,4 +1,4 @@
-//! Somewhere else to get the files from.
+//! A mirror: another place to get the files from.
 
 use std::path::PathBuf;
 use std::str::FromStr;

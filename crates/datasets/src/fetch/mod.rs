@@ -1,13 +1,14 @@
-//! Getting the public files: verified, resumed, from their addresses or a mirror, into a cache.
+//! Downloads the public files into a cache, from their addresses or a mirror, verified and resumable. Files of the Hugging
+//! Face Hub are the matter of [`hub`].
 //!
 //! A [`Fetcher`] takes [`Artifact`]s ([`catalogue`] has the ones that the experiment uses) and puts each in its place in the
 //! cache, whole and checked, or not at all:
 //! - SHA-256 is computed while the bytes stream in. A file without a published digest is pinned in `pins.json` the first
 //!   time, and a later change is an error.
-//! - A file grows as `NAME.part` and is renamed when it is complete and right. A cut connection is taken up again by range,
-//!   within a run and by the next run.
-//! - Failures that may pass are tried again after 0.5, 1, 2, … seconds. Where nothing answers at all, the fetch ends within
-//!   15 seconds and says what else can be done.
+//! - A file grows as `NAME.part` and is renamed when it is complete and right. After a cut connection the download goes on
+//!   from where it was, within a run and in the next run.
+//! - Failures that may pass are tried again after 0.5, 1, 2, … seconds. If nothing answers at all, the fetch ends within 15
+//!   seconds and says what else can be done.
 //! - Of an archive only the wanted members are written, under names that are not taken from the archive, and within bounds.
 //!
 //! ```
@@ -59,7 +60,7 @@ use pins::Pins;
 use progress::{Event, Teller};
 use remote::Network;
 
-/// How a file came to be in its place.
+/// How a file got to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -80,13 +81,13 @@ pub struct FetchedFile {
     pub bytes: u64,
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
-    /// How it came there.
+    /// How it got there.
     pub outcome: Outcome,
     /// Whether its digest was checked against a published one (its own, or its archive's), and not only against the pin.
     pub published_digest: bool,
 }
 
-/// What came of one [`Artifact`]: one file, or the members that were asked for.
+/// The outcome of one [`Artifact`]: one file, or the members that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fetched {
     /// The artifact's name.
@@ -151,7 +152,7 @@ impl Fetcher {
     /// Fetches one artifact.
     ///
     /// # Errors
-    /// See [`FetchError`].
+    /// Returns a [`FetchError`] that says what could not be fetched, and what else can be done.
     pub fn fetch(&self, artifact: &Artifact, progress: &mut dyn Progress) -> Result<Fetched, FetchError> {
         match self.fetch_all(std::slice::from_ref(artifact), progress)?.pop() {
             Some(outcome) => outcome,

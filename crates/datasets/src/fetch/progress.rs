@@ -1,4 +1,4 @@
-//! From what happens to single files, on several threads, to one task of a [`Progress`].
+//! Reports transfers on several threads as one task of a [`Progress`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;

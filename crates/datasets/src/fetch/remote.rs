@@ -1,4 +1,4 @@
-//! One file behind an HTTP address, read through cuts, timeouts and servers that do not do as they are asked.
+//! One file behind an HTTP address, read in spite of cut connections, timeouts and misbehaving servers.
 
 use std::io::{self, Read};
 use std::sync::OnceLock;
@@ -96,7 +96,7 @@ pub(crate) enum TransferError {
     Failed(String),
 }
 
-/// What came of one request.
+/// The outcome of one request.
 enum Attempt {
     /// Worth another try.
     Again(TransferError),
@@ -125,8 +125,8 @@ pub(crate) struct Remote<'n> {
 }
 
 impl<'n> Remote<'n> {
-    /// Connects, asking for what comes after the first `offset` bytes of the file that had `validator`. Where the server
-    /// gives the whole file instead, [`offset`](Self::offset) is 0 afterwards and the caller has to begin anew.
+    /// Connects, asking for what comes after the first `offset` bytes of the file that had `validator`. If the server
+    /// gives the whole file instead, [`offset`](Self::offset) is 0 afterwards and the caller has to begin again.
     pub(crate) fn open(
         network: &'n Network,
         url: &str,
@@ -157,7 +157,7 @@ impl<'n> Remote<'n> {
         self.offset
     }
 
-    /// The length of the file, where the server has told it.
+    /// The length of the file, if the server has told it.
     pub(crate) fn total(&self) -> Option<u64> {
         self.total
     }
@@ -221,7 +221,7 @@ impl<'n> Remote<'n> {
         Some(self.network.left().map_or(own, |shared| shared.min(own)))
     }
 
-    /// Connects until it works. `fresh`: nothing has been read yet, so the file may be begun anew.
+    /// Connects until it works. `fresh`: nothing has been read yet, so the file may be begun again.
     fn connect(&mut self, fresh: bool, on_retry: OnRetry<'_>) -> Result<(), TransferError> {
         loop {
             match self.request(fresh) {
@@ -278,7 +278,7 @@ impl<'n> Remote<'n> {
         }
     }
 
-    /// Looks at the answer, and takes its body where it is what was asked for.
+    /// Looks at the answer, and takes its body if it is what was asked for.
     fn accept(&mut self, response: Response<Body>, fresh: bool) -> Result<(), Attempt> {
         let give_up = |reason: String| Err(Attempt::GiveUp(TransferError::Failed(reason)));
         let status = response.status();
@@ -379,7 +379,7 @@ fn strong(etag: Option<String>) -> Option<String> {
     etag.filter(|tag| !tag.starts_with("W/"))
 }
 
-/// The start and, where it is known, the total of `bytes START-END/TOTAL`.
+/// The start and, if it is known, the total of `bytes START-END/TOTAL`.
 fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (start, _end) = range.split_once('-')?;

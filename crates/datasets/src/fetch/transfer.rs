@@ -54,8 +54,8 @@ pub(super) fn fetch_file(session: &Session<'_>, artifact: &Artifact) -> Result<F
     }
 }
 
-/// The file, where it is in the cache and has the published or the pinned digest. Where it has a published digest and is
-/// another, it is fetched anew.
+/// The file, if it is in the cache and has the published or the pinned digest. A file that should have a published digest and
+/// has another is fetched again.
 fn present(session: &Session<'_>, artifact: &Artifact, path: &Path) -> Result<Option<FetchedFile>, FetchError> {
     if !path.is_file() {
         return Ok(None);
@@ -67,7 +67,7 @@ fn present(session: &Session<'_>, artifact: &Artifact, path: &Path) -> Result<Op
     let sha256 = hasher.finish();
     if let Some(published) = &artifact.sha256 {
         if *published != sha256 {
-            tracing::warn!(path = %path.display(), "the file in the cache is not the published one; fetching it anew");
+            tracing::warn!(path = %path.display(), "the file in the cache is not the published one; fetching it again");
             return Ok(None);
         }
     } else {
@@ -209,7 +209,7 @@ fn download(
     }))
 }
 
-/// Opens the artifact's bytes from `start` on, or from 0 where they cannot be resumed.
+/// Opens the artifact's bytes from `start` on, or from 0 if they cannot be resumed.
 fn open<'s>(
     session: &'s Session<'_>,
     artifact: &Artifact,
@@ -252,7 +252,7 @@ fn open<'s>(
     }
     Err(not_found.unwrap_or_else(|| FetchError::Invalid {
         value: artifact.name.clone(),
-        reason: "there is nowhere to fetch it from".to_owned(),
+        reason: "it has no address to be fetched from".to_owned(),
     }))
 }
 
@@ -397,7 +397,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A state that cannot be read is as good as none: the part is then fetched anew.
+/// A state that cannot be read is as good as none: the part is then fetched again.
 fn read_state(path: &Path) -> Option<PartState> {
     let mut text = String::new();
     File::open(path).ok()?.take(1 << 16).read_to_string(&mut text).ok()?;

@@ -1,4 +1,4 @@
-//! An archive that is streamed: the wanted members are written as they pass by, and count once the whole has been verified.
+//! A streamed archive: wanted members are written as they pass by, and are accepted once the whole archive has been verified.
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -43,7 +43,8 @@ impl Column<'_> {
 /// temporary file that is then renamed.
 ///
 /// # Errors
-/// Columns of different lengths, a name with a quote or a backslash, a folder that does not exist, a full disk.
+/// Returns an error if the columns differ in length, if a name has a quote or a backslash, if the folder does not exist, or if
+/// the disk is full.
 ///
 /// ```
 /// use riptide_datasets::npy::{Column, read_numbers, write_columns};

@@ -28,8 +28,8 @@ impl NpyImages {
     /// Opens a file and checks its header against its length.
     ///
     /// # Errors
-    /// A file that cannot be opened or is not `.npy`, another dtype or shape or Fortran order, and a file that is shorter
-    /// or longer than its header says.
+    /// Returns an error if the file cannot be opened or is not `.npy`, if it has another dtype, shape or order, or if it is
+    /// shorter or longer than its header says.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io = |source| DatasetError::io(path, source);
@@ -81,7 +81,7 @@ impl NpyImages {
     /// Reads a range of images.
     ///
     /// # Errors
-    /// A range that ends after [`len`](Self::len), or before it starts.
+    /// Returns an error if the range ends after [`len`](Self::len), or before it starts.
     pub fn read(&self, range: Range<usize>) -> Result<ImageSet> {
         let outside = || DatasetError::IndexOutOfRange {
             index: range.end.max(range.start) as u64,
@@ -108,7 +108,7 @@ impl NpyImages {
         }
     }
 
-    /// A range of the file in chunks, with the labels of that range where there are any.
+    /// A range of the file in chunks, with the labels of that range if there are any.
     pub(crate) fn into_part(
         self,
         range: Range<usize>,

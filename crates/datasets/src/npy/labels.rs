@@ -12,8 +12,8 @@ use crate::error::{DatasetError, Result};
 /// Reads labels of any of numpy's integer types, signed or not, of either byte order.
 ///
 /// # Errors
-/// A file that cannot be read or is not `.npy`, another dtype or more than one dimension, a file that is shorter or longer
-/// than its header says, and labels that are negative or do not fit into 32 bits.
+/// Returns an error if the file cannot be read or is not `.npy`, if it has another dtype or more than one dimension, if it is
+/// shorter or longer than its header says, or if a label is negative or does not fit into 32 bits.
 pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
     let path = path.as_ref();
     let io = |source| DatasetError::io(path, source);
@@ -51,7 +51,7 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
 /// Writes labels as numpy's default integers (`<i8`, shape `(N,)`), first to a temporary file that is then renamed.
 ///
 /// # Errors
-/// A folder that does not exist or cannot be written.
+/// Returns an error if the folder does not exist or cannot be written.
 pub fn write_labels(path: impl AsRef<Path>, labels: &[u32]) -> Result<()> {
     let bytes = npy::encode(&[labels.len()], labels.iter().map(|&label| i64::from(label)));
     Ok(atomic::write(path, &bytes)?)

@@ -27,8 +27,8 @@ struct Field {
 /// array has one dimension, or is a column or a row, `(N, 1)` or `(1, N)`. Of a structured array the field `field` is read.
 ///
 /// # Errors
-/// A file that cannot be read or is not `.npy`, another dtype or shape, a structured array without that field, a file
-/// that is shorter or longer than its header says.
+/// Returns an error if the file cannot be read or is not `.npy`, if it has another dtype or shape, if a structured array lacks
+/// the field, or if the file is shorter or longer than its header says.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

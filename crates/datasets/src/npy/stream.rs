@@ -23,7 +23,7 @@ impl<R: Read> NpyStream<R> {
     /// Reads the header. `name` stands for the stream in errors, such as `standard input`.
     ///
     /// # Errors
-    /// A stream that is not `.npy`, another dtype or shape, Fortran order.
+    /// Returns an error if the stream is not `.npy`, or if it has another dtype, shape or order.
     pub fn new(mut reader: R, name: impl AsRef<Path>) -> Result<Self> {
         let name = name.as_ref().to_path_buf();
         let header = read_header(&mut reader, &name)?;

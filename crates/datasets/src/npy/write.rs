@@ -25,7 +25,7 @@ impl NpyWriter {
     /// Starts a file of `len` images of `height` x `width` pixels, `(len, height, width, 3)` of `uint8` in C order.
     ///
     /// # Errors
-    /// A height or width of 0, a folder that does not exist or cannot be written.
+    /// Returns an error if the height or width is 0, or if the folder does not exist or cannot be written.
     pub fn create(path: impl AsRef<Path>, len: u64, height: usize, width: usize) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         image_bytes(height, width)?;
@@ -46,7 +46,7 @@ impl NpyWriter {
     /// Adds images; labels are not written.
     ///
     /// # Errors
-    /// Images of another size, more images than announced, a full disk.
+    /// Returns an error if the images have another size, if there are more than announced, or if the disk is full.
     pub fn append(&mut self, images: &ImageSet) -> Result<()> {
         if (images.height(), images.width()) != (self.height, self.width) {
             return Err(DatasetError::Mismatch {
@@ -69,7 +69,7 @@ impl NpyWriter {
     /// Puts the file in its place.
     ///
     /// # Errors
-    /// Fewer images than announced, a full disk.
+    /// Returns an error if there are fewer images than announced, or if the disk is full.
     pub fn finish(self) -> Result<()> {
         if self.written != self.expected {
             return Err(self.wrong_count(self.written));
@@ -90,7 +90,7 @@ impl NpyWriter {
 /// Labels are not written: see [`write_labels`](super::write_labels).
 ///
 /// # Errors
-/// A folder that does not exist or cannot be written.
+/// Returns an error if the folder does not exist or cannot be written.
 pub fn write_images(path: impl AsRef<Path>, images: &ImageSet) -> Result<()> {
     let mut writer = NpyWriter::create(path, images.len() as u64, images.height(), images.width())?;
     writer.append(images)?;

@@ -18,13 +18,13 @@ pub trait ImageSource {
     /// `max` 0 is taken as 1.
     ///
     /// # Errors
-    /// Whatever was wrong with the file behind it; after an error the source should not be read on.
+    /// Returns an error if the file behind it is broken or cannot be read. After an error the source must not be read on.
     fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>>;
 
-    /// How many images are still to come, where that is known beforehand.
+    /// How many images are still to come, if that is known beforehand.
     fn remaining(&self) -> Option<u64>;
 
-    /// The files that are still to be read, where each image is a file of its own.
+    /// The files that are still to be read, if each image is a file of its own.
     fn files(&self) -> Option<Vec<PathBuf>> {
         None
     }

@@ -1,4 +1,4 @@
-//! Opening whatever a path turns out to be.
+//! Opening a path as whatever it turns out to be.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::source::ImageSource;
 /// How [`open`] reads what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// The part of CIFAR-10, where the path is CIFAR-10.
+    /// The part of CIFAR-10, if the path is CIFAR-10.
     pub split: Split,
     /// What to do with image files of different sizes.
     pub resize: Resize,
@@ -35,7 +35,7 @@ impl Default for OpenOptions {
 /// - anything else: a folder of images, a glob pattern or one image file, as [`ImageFolder::open`] reads them.
 ///
 /// # Errors
-/// As the reader in question.
+/// Returns the error of the reader that the path needs.
 ///
 /// ```
 /// use riptide_datasets::source::{OpenOptions, open};
@@ -69,7 +69,7 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn Imag
     }
     let mut start = Vec::new();
     if let Ok(file) = std::fs::File::open(path) {
-        // Whatever cannot be read here is reported by the reader that is going to be chosen.
+        // What cannot be read here is reported by the reader that is chosen below.
         let _ = file.take(6).read_to_end(&mut start);
     }
     if start == b"\x93NUMPY" || path.extension().is_some_and(|extension| extension == "npy") {

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use riptide_datasets::ImageSource;
-use riptide_datasets::cifar10::{CLASS_NAMES, Cifar10Source, Split, load};
+use riptide_datasets::cifar10::{CLASS_NAMES, Cifar10Source, Split, in_cache, load};
 
 use super::{assert_chunks, assert_error};
 
@@ -238,4 +238,14 @@ proptest! {
         fs::write(&gz, inside.finish().unwrap()).unwrap();
         prop_assert!(load(&gz, Split::Test).is_err());
     }
+}
+
+#[test]
+fn an_unpacked_folder_in_the_cache_is_preferred_to_the_archive() {
+    let cache = tempfile::tempdir().unwrap();
+    let archive = in_cache(cache.path());
+    assert_eq!(archive, cache.path().join("cifar10").join("cifar-10-binary.tar.gz"));
+    let unpacked = cache.path().join("cifar10").join("cifar-10-batches-bin");
+    fs::create_dir_all(&unpacked).unwrap();
+    assert_eq!(in_cache(cache.path()), unpacked);
 }

@@ -2,12 +2,12 @@ use std::fs;
 use std::io::Read;
 
 use proptest::prelude::*;
-use riptide_datasets::npy::{NpyImages, NpyStream, NpyWriter, write_images};
+use riptide_datasets::npy::{Column, NpyImages, NpyStream, NpyWriter, write_columns, write_images, write_labels};
 use riptide_datasets::{DatasetError, ImageSource};
 
 use super::{assert_chunks, assert_error, images};
 
-/// A version 1.0 file with whatever dictionary.
+/// A version 1.0 file with any dictionary.
 fn file(dictionary: &str, data: usize) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend(u16::try_from(dictionary.len()).unwrap().to_le_bytes());
@@ -195,5 +195,20 @@ proptest! {
         if let Ok(mut stream) = NpyStream::new(&bytes[..], "stdin") {
             let _ = stream.next_chunk(usize::MAX);
         }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn written_files_have_the_mode_of_any_other() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+    fs::write(folder.path().join("plain"), b"").unwrap();
+    write_images(folder.path().join("images.npy"), &images(1, 2, 2)).unwrap();
+    write_labels(folder.path().join("labels.npy"), &[0]).unwrap();
+    write_columns(folder.path().join("columns.npy"), &[("a", Column::U32(&[1]))]).unwrap();
+    for name in ["images.npy", "labels.npy", "columns.npy"] {
+        assert_eq!(mode(name), mode("plain"), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! Real CIFAR-10 images, where `RIPTIDE_SHARED` names the folder that holds them.
+//! Real CIFAR-10 images, if `RIPTIDE_SHARED` names the folder that holds them.
 
 use std::fs;
 use std::path::PathBuf;

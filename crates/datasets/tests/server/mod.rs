@@ -58,7 +58,7 @@ pub(crate) fn status(status: u16) -> Answer {
     }
 }
 
-/// As a good server answers: a range where one is asked for and still fits the tag.
+/// As a good server answers: a range if one is asked for and the tag still fits.
 pub(crate) fn ranged(request: &Request, body: &[u8], etag: &str) -> Answer {
     let headers = vec![("ETag".to_owned(), etag.to_owned())];
     let fits = request.headers.get("if-range").is_none_or(|tag| tag == etag);
@@ -103,7 +103,7 @@ impl Server {
                         seen.push(request.clone());
                         seen.len() - 1
                     };
-                    // The client may have gone away; that is its good right.
+                    // The client may have gone away, as some tests want it to.
                     let _ = write(stream, &answer(&request, number));
                 });
             }

@@ -2,7 +2,7 @@
 //!
 //! A header is the magic `\x93NUMPY`, two version bytes, a little-endian length (two bytes in version 1, four after) and a
 //! Python dictionary literal with the keys `descr`, `fortran_order` and `shape`, padded with spaces to a line end. It is
-//! parsed here, and not by a general reader of Python literals, because it comes from files that nobody vouches for: lengths
+//! parsed here, and not by a general reader of Python literals, because it comes from untrusted files: lengths
 //! are bounded before anything is allocated, nothing recurses, and no arithmetic can overflow.
 
 use std::io::Read;
@@ -34,7 +34,8 @@ impl Header {
     /// Reads a header and leaves the reader at the first byte of the data.
     ///
     /// # Errors
-    /// A reader that ends early, another magic or version, a header that is too long or is not the dictionary expected.
+    /// Returns an error if the reader ends early, if the magic or the version is another, or if the header is too long or not the
+    /// dictionary expected.
     pub fn read(reader: &mut impl Read) -> Result<Self> {
         let mut start = [0u8; 8];
         read_exact(reader, &mut start, 0)?;
@@ -208,7 +209,8 @@ fn tuple(text: &str) -> std::result::Result<(Vec<u64>, &str), &'static str> {
     Ok((extents, after))
 }
 
-/// The bytes of a version 1.0 header in C order (`dtype` a name, or the list of a structured type), padded so that the data starts at a multiple of 64.
+/// The bytes of a version 1.0 header in C order, padded so that the data starts at a multiple of 64. `dtype` is a name such as
+/// `<f4`, or the list of a structured type.
 pub fn encode_header(dtype: &str, shape: &[u64]) -> Vec<u8> {
     let extents: Vec<String> = shape.iter().map(u64::to_string).collect();
     let comma = if shape.len() == 1 { "," } else { "" };

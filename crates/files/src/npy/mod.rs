@@ -16,7 +16,7 @@ pub struct Array<T> {
     pub values: Vec<T>,
 }
 
-/// The bytes are no array of the kind that is wanted.
+/// The bytes are not an array of the kind that is wanted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NpyError {
@@ -84,7 +84,7 @@ pub fn encode<T: Element>(shape: &[usize], values: impl IntoIterator<Item = T>) 
 /// The array in the bytes of a `.npy` file: exactly one, in C order, of exactly this type.
 ///
 /// # Errors
-/// [`NpyError`] if the header is malformed, the type is another, the order is Fortran's, or the data are shorter or longer
+/// Returns an error if the header is malformed, the type is another, the order is Fortran's, or the data are shorter or longer
 /// than the shape says.
 pub fn decode<T: Element>(bytes: &[u8]) -> Result<Array<T>, NpyError> {
     let mut data = bytes;
@@ -107,7 +107,7 @@ pub fn decode<T: Element>(bytes: &[u8]) -> Result<Array<T>, NpyError> {
             data.len(),
             header.shape,
             T::DTYPE,
-            size.map_or("more than there can be".to_owned(), |size| size.to_string())
+            size.map_or("more than 64 bits can count".to_owned(), |size| size.to_string())
         )));
     }
     let extents = header.shape.iter().map(|&extent| usize::try_from(extent).ok());
@@ -148,7 +148,7 @@ mod tests {
             decode::<f32>(&huge)
                 .unwrap_err()
                 .to_string()
-                .contains("more than there can be")
+                .contains("more than 64 bits")
         );
     }
 

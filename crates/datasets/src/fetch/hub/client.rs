@@ -1,4 +1,4 @@
-//! The Hub's client, watched: it knows no timeouts, and its errors say little.
+//! The Hub's client under a watchdog, because it has no timeouts, and with errors that say what to do.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -97,7 +97,7 @@ impl<'a> Client<'a> {
             Remote::open(&Network::new(patience), &endpoint, 0, None, None, &mut |_, _| {})
         {
             let reason = format!(
-                "{} cannot be reached: {reason}\n{}",
+                "{} cannot be reached: {reason}; {}",
                 redact(&endpoint),
                 advice(address, cache)
             );
@@ -213,7 +213,7 @@ fn explain(error: &ApiError, address: &HubAddress, cache: &Cache) -> FetchError 
         },
         _ => "",
     };
-    failed(address, format!("{cause}{hint}\n{}", advice(address, cache)))
+    failed(address, format!("{cause}{hint}; {}", advice(address, cache)))
 }
 
 fn advice(address: &HubAddress, cache: &Cache) -> String {

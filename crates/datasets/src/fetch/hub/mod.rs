@@ -19,7 +19,7 @@ use client::{Client, cache, failed, snapshot};
 
 /// What makes a folder a network's.
 const CONFIG: &str = "config.json";
-/// The files of a network beside its configuration, as far as there are any: weights, or a graph and its weights.
+/// The files that a network may have beside its configuration: weights, or a graph and its weights.
 const WEIGHTS: [&str; 4] = ["model.safetensors", "model.onnx", "model.onnx.data", "model.onnx_data"];
 
 /// Returns the path of a file or of a network's folder of the Hub, and downloads it first if it is not in the Hub's cache.
