@@ -1,4 +1,7 @@
-//! The blocked layout: images as planes of 16 neighbouring channels, each plane inside of a halo of zeros.
+//! The blocked layout: images as planes of 16 neighbouring channels, each plane inside a halo of zeros.
+//!
+//! A pixel of a block is one AVX-512 register and one cache line, so a convolution loads and stores whole lines, and its output channels are the lanes: no
+//! sum ever crosses lanes.
 
 use crate::error::{Result, check_eq, check_len};
 use crate::lanes::{Block, LANES};
@@ -100,7 +103,7 @@ impl Blocked {
     /// Packs f32 (N, C, H, W), row-major.
     ///
     /// # Errors
-    /// When the slice holds another number of floats than `images` of the shape.
+    /// If the slice holds another number of floats than `images` of the shape.
     pub fn from_nchw(floats: &[f32], images: usize, shape: Shape) -> Result<Self> {
         let mut blocked = Self::zeros(shape, images);
         blocked.pack_nchw(floats)?;
@@ -110,7 +113,7 @@ impl Blocked {
     /// Packs f32 (N, H, W, C), row-major.
     ///
     /// # Errors
-    /// When the slice holds another number of floats than `images` of the shape.
+    /// If the slice holds another number of floats than `images` of the shape.
     pub fn from_nhwc(floats: &[f32], images: usize, shape: Shape) -> Result<Self> {
         check_len("the (N, H, W, C) images", images * shape.floats(), floats.len())?;
         let mut blocked = Self::zeros(shape, images);
@@ -128,10 +131,10 @@ impl Blocked {
         Ok(blocked)
     }
 
-    /// Packs f32 (N, C, H, W) over the images that are here; the halo stays as it is.
+    /// Packs f32 (N, C, H, W) over the present images; the halo stays as it is.
     ///
     /// # Errors
-    /// When the slice holds another number of floats than the images.
+    /// If the slice holds another number of floats than the images.
     pub fn pack_nchw(&mut self, floats: &[f32]) -> Result<()> {
         let shape = self.shape;
         check_len("the (N, C, H, W) images", self.images * shape.floats(), floats.len())?;
@@ -183,17 +186,23 @@ impl Blocked {
         &self.data
     }
 
-    /// All images, one after the other. Who writes keeps the halo and the padding channels at zero.
+    /// All images, one after the other. Keep the halo and the padding channels at zero: convolutions read them as their padding.
     pub fn data_mut(&mut self) -> &mut [Block] {
         &mut self.data
     }
 
     /// Image `n`, halo included.
+    ///
+    /// # Panics
+    /// If there is no image `n`.
     pub fn image(&self, n: usize) -> &[Block] {
         &self.data[n * self.shape.len()..(n + 1) * self.shape.len()]
     }
 
     /// Image `n`, halo included.
+    ///
+    /// # Panics
+    /// If there is no image `n`.
     pub fn image_mut(&mut self, n: usize) -> &mut [Block] {
         &mut self.data[n * self.shape.len()..(n + 1) * self.shape.len()]
     }
@@ -203,7 +212,7 @@ impl Blocked {
         self.data.fill(Block::ZERO);
     }
 
-    /// Checks that there are as many images of this shape.
+    /// Checks the shape and the number of the images.
     pub(crate) fn check(&self, what: &'static str, shape: Shape, images: usize) -> Result<()> {
         check_eq(what, (shape, images), (self.shape, self.images))
     }

@@ -1,4 +1,4 @@
-//! What can go wrong when kernels are chosen, packed and run.
+//! What can go wrong while kernels are chosen, packed and run.
 
 use crate::tier::Tier;
 
@@ -30,7 +30,7 @@ pub enum KernelError {
         /// Elements that were given.
         got: usize,
     },
-    /// Two shapes that must agree do not, or a size is outside of what a kernel takes.
+    /// Two shapes that must agree do not, or a size is outside what a kernel takes.
     #[error("{what}: expected {expected}, got {got}")]
     Shape {
         /// Which shape or size.

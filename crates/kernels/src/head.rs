@@ -8,7 +8,7 @@ use crate::simd::Simd;
 /// The mean of every channel over the pixels of one image: C floats.
 ///
 /// # Errors
-/// When a length disagrees with the shape, or the image has no pixels.
+/// If a length disagrees with the shape, or the image has no pixels.
 pub fn global_mean_pool(simd: Simd, shape: Shape, image: &[Block], means: &mut [f32]) -> Result<()> {
     check_len("the image of a mean pool", shape.len(), image.len())?;
     check_len("the means of a mean pool", shape.channels, means.len())?;
@@ -44,6 +44,7 @@ impl Kernel for Sum<'_> {
         let mut total = l.zero();
         for y in 0..self.shape.height {
             let start = self.shape.index(self.block, y, 0);
+            // Each row has a sum of its own: adding short sums loses fewer bits than one long chain.
             let mut sum = l.zero();
             for pixel in &self.image[start..start + self.shape.width] {
                 sum = l.add(sum, l.load(pixel));
@@ -59,7 +60,7 @@ impl Kernel for Sum<'_> {
 /// One image as H * W * C floats in the order (height, width, channels), as Keras flattens.
 ///
 /// # Errors
-/// When a length disagrees with the shape.
+/// If a length disagrees with the shape.
 pub fn flatten_nhwc(shape: Shape, image: &[Block], floats: &mut [f32]) -> Result<()> {
     check_len("the image to flatten", shape.len(), image.len())?;
     check_len("the floats of a flattened image", shape.floats(), floats.len())?;
@@ -80,6 +81,7 @@ pub fn flatten_nhwc(shape: Shape, image: &[Block], floats: &mut [f32]) -> Result
 /// assert_eq!(x, [0.5, 0.5, 0.0]);
 /// ```
 pub fn softmax(logits: &mut [f32]) {
+    // The largest exponent is then zero, so nothing overflows and the sum is at least one.
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for x in logits.iter_mut() {

@@ -15,7 +15,7 @@
 //!
 //! # How it works
 //!
-//! Images are kept in the blocked layout ([`Blocked`]): channels in blocks of 16 ([`Block`], one cache line), every plane inside of a halo of zeros, so
+//! Images are kept in the blocked layout ([`Blocked`]): channels in blocks of 16 ([`Block`], one cache line), every plane inside a halo of zeros, so
 //! that no convolution branches at the border. A layer packs its weights once, then takes images one after the other as slices of blocks.
 //!
 //! Each kernel is written once over 16 lanes and compiled for every tier: plain Rust, AVX2, AVX-512 and NEON. [`Simd`] is the only knob: it is the

@@ -28,6 +28,7 @@ pub fn peak_flops(simd: Simd, duration: Duration) -> f64 {
             factor: black_box(0.999),
             term: black_box(0.001),
         });
+        // The best counts: whatever else ran on the core can only slow a loop down.
         best = best.max(operations as f64 / one.elapsed().as_secs_f64());
         if start.elapsed() >= duration {
             return best;
@@ -45,6 +46,7 @@ impl Kernel for Loop {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) -> usize {
+        // Enough independent chains to hide the latency of a multiply-add, and no more than stay in registers beside both factors.
         if L::REGISTERS >= 32 {
             chains::<L, 16>(l, self)
         } else {

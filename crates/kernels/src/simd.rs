@@ -66,10 +66,10 @@ enum Choice {
 }
 
 impl Simd {
-    /// The given tier, when this processor has it.
+    /// The given tier, if this processor has it.
     ///
     /// # Errors
-    /// [`KernelError::UnavailableTier`] when it does not.
+    /// [`KernelError::UnavailableTier`] if it does not.
     pub fn with_tier(tier: Tier) -> Result<Self> {
         let choice = match tier {
             Tier::Generic => Some(Choice::Generic(Generic)),
@@ -103,8 +103,9 @@ impl Simd {
     /// The tier of this process: the one that `RIPTIDE_KERNEL` names, else the fastest. Probed once and kept.
     ///
     /// # Errors
-    /// [`KernelError::UnknownTier`] or [`KernelError::UnavailableTier`] when the variable names a tier that cannot run.
+    /// [`KernelError::UnknownTier`] or [`KernelError::UnavailableTier`] if the variable names a tier that cannot run.
     pub fn current() -> Result<Self> {
+        // Probed once: a later change of the variable would mix the bits of two tiers in one process.
         static CURRENT: OnceLock<Result<Simd>> = OnceLock::new();
         let probe = || match std::env::var(TIER_VARIABLE) {
             Ok(name) if !name.is_empty() => name.parse().and_then(Simd::with_tier),

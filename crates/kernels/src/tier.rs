@@ -17,7 +17,7 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// Every tier there is, slowest first.
+    /// All tiers, slowest first.
     pub const ALL: [Tier; 4] = [Tier::Generic, Tier::Neon, Tier::Avx2, Tier::Avx512];
 
     /// The tier's name, as `RIPTIDE_KERNEL` takes it.

@@ -32,7 +32,7 @@ impl DirectConv {
     /// Packs the weights (out, in, kernel rows, kernel columns), row-major, and the bias (out).
     ///
     /// # Errors
-    /// When a size is zero or a slice disagrees with the sizes.
+    /// If a size is zero or a slice disagrees with the sizes.
     pub fn new(params: ConvParams, weights: &[f32], bias: Option<&[f32]>) -> Result<Self> {
         params.check(weights, bias)?;
         let inner = params.weights() / params.out_channels;
@@ -46,10 +46,10 @@ impl DirectConv {
         Ok(conv)
     }
 
-    /// Packs other weights over the ones that are here.
+    /// Packs other weights over the present ones.
     ///
     /// # Errors
-    /// When the slice disagrees with the sizes.
+    /// If the slice disagrees with the sizes.
     pub fn set_weights(&mut self, weights: &[f32]) -> Result<()> {
         check_len("the weights of a convolution", self.params.weights(), weights.len())?;
         let inner = self.params.weights() / self.params.out_channels;
@@ -70,17 +70,17 @@ impl DirectConv {
     /// Convolves all images into new memory with a halo of one pixel.
     ///
     /// # Errors
-    /// When a shape disagrees, or the input's halo is smaller than the padding.
+    /// If a shape disagrees, or the input's halo is smaller than the padding.
     pub fn forward(&self, simd: Simd, input: &Blocked, activation: Activation) -> Result<Blocked> {
         let mut output = Blocked::zeros(self.params.output(input.shape(), 1)?, input.images());
         self.forward_into(simd, input, Epilogue::new(activation), &mut output)?;
         Ok(output)
     }
 
-    /// Convolves all images into `output`, whose halo may be any and stays as it is.
+    /// Convolves all images into `output`, which may have any halo; the halo is not written.
     ///
     /// # Errors
-    /// When a shape disagrees, or the input's halo is smaller than the padding.
+    /// If a shape disagrees, or the input's halo is smaller than the padding.
     pub fn forward_into(&self, simd: Simd, input: &Blocked, epilogue: Epilogue, output: &mut Blocked) -> Result<()> {
         let out_shape = self.params.output(input.shape(), output.shape().halo)?;
         output.check("the output of a convolution", out_shape, input.images())?;
@@ -97,7 +97,7 @@ impl DirectConv {
     /// Convolves images given as the blocks of their shape, halo included, one after the other.
     ///
     /// # Errors
-    /// When a shape or length disagrees, or the input's halo is smaller than the padding.
+    /// If a shape or length disagrees, or the input's halo is smaller than the padding.
     pub fn images(
         &self,
         simd: Simd,
@@ -141,7 +141,9 @@ impl Kernel for Image<'_> {
     fn run<L: Lanes>(mut self, l: L) {
         let blocks = self.out_shape.blocks();
         let mut ob = 0;
-        // AVX-512 holds two output blocks of eight pixels in registers; smaller register files one block of four.
+        // AVX-512 holds 8 pixels by 2 blocks in registers: 16 sums hide the latency of a multiply-add, and each splat feeds two. Smaller register files
+        // hold one block of 4 pixels, which is 8 AVX2 or 16 NEON registers. Blocks are the outer loop: their weights stay in the first-level cache
+        // while all pixels pass.
         if L::REGISTERS >= 32 {
             while ob + 2 <= blocks {
                 self.rows::<L, 8, 2>(l, ob);
@@ -160,8 +162,10 @@ impl Kernel for Image<'_> {
 }
 
 impl Image<'_> {
-    /// All rows of `OB` output blocks, in tiles of `PX` pixels. The last tile of a row overlaps the one before it, unless each pixel can be added but
-    /// once.
+    /// All rows of `OB` output blocks, in tiles of `PX` pixels.
+    ///
+    /// The last tile of a row overlaps the one before it: computing a few pixels twice costs less than single pixels, each of which loads all weights
+    /// for itself. If sums are added to the output, each pixel may be stored only once, so the rest of a row is single pixels.
     #[inline(always)]
     fn rows<L: Lanes, const PX: usize, const OB: usize>(&mut self, l: L, ob: usize) {
         for y in 0..self.out_shape.height {
@@ -174,11 +178,11 @@ impl Image<'_> {
                     x.min(width.saturating_sub(PX))
                 };
                 if start + PX <= width {
-                    // SAFETY: the tile's pixels are inside of the row.
+                    // SAFETY: the tile's pixels are inside the row.
                     unsafe { self.tile::<L, PX, OB>(l, ob, y, start) };
                     x = start + PX;
                 } else {
-                    // SAFETY: the pixel is inside of the row.
+                    // SAFETY: the pixel is inside the row.
                     unsafe { self.tile::<L, 1, OB>(l, ob, y, x) };
                     x += 1;
                 }
@@ -189,8 +193,8 @@ impl Image<'_> {
     /// `PX` output pixels of `OB` output blocks.
     ///
     /// # Safety
-    /// ob + OB is at most the output's blocks, y inside of its height, x + PX at most its width. `DirectConv::image` has checked the lengths of the
-    /// slices against the shapes, and that the halo covers the padding, so every tap of such an output pixel is inside of the input.
+    /// ob + OB is at most the output's blocks, y inside its height, x + PX at most its width. `DirectConv::images` has checked the lengths of the
+    /// slices against the shapes, and that the halo covers the padding, so every tap of such an output pixel is inside the input.
     #[inline(always)]
     unsafe fn tile<L: Lanes, const PX: usize, const OB: usize>(&mut self, l: L, ob: usize, y: usize, x: usize) {
         let (shape, params) = (&self.in_shape, &self.conv.params);
@@ -200,20 +204,23 @@ impl Image<'_> {
         let row = shape.row();
         let top = (y * stride + shape.halo - params.padding.top) * row + x * stride + shape.halo - params.padding.left;
         let floats = as_floats(self.input);
+        // Sums start at the bias, which saves an addition for each pixel.
         let mut acc = [[l.zero(); OB]; PX];
         for (o, bias) in self.conv.bias[ob..ob + OB].iter().enumerate() {
             for pixel in &mut acc {
                 pixel[o] = l.load(bias);
             }
         }
+        // Channels outside, taps inside: the weights are packed in this order and so are read from front to back.
         for c in 0..params.in_channels {
             let plane = (c / LANES * shape.plane() + top) * LANES + c % LANES;
             for ky in 0..rows {
                 for kx in 0..columns {
                     let tap = c * taps + ky * columns + kx;
+                    // Weights are loaded once for all pixels of the tile; each splat of a pixel then serves all of its blocks.
                     let mut w = [l.zero(); OB];
                     for (o, w) in w.iter_mut().enumerate() {
-                        // SAFETY: block, channel and tap are inside of the packed weights.
+                        // SAFETY: block, channel and tap are inside the packed weights.
                         *w = unsafe { l.at(&self.conv.weights, (ob + o) * inner + tap) };
                     }
                     let start = plane + (ky * row + kx) * LANES;
@@ -230,7 +237,7 @@ impl Image<'_> {
         for (p, pixel) in acc.iter().enumerate() {
             for (o, sum) in pixel.iter().enumerate() {
                 let at = self.out_shape.index(ob + o, y, x + p);
-                // SAFETY: the pixel is inside of the output.
+                // SAFETY: the pixel is inside the output.
                 unsafe { self.epilogue.store(l, *sum, self.output, at) };
             }
         }

@@ -1,4 +1,4 @@
-//! Convolution of images with few channels, which are kept interleaved: the first layer of a network, or its first two when nothing is between them.
+//! Convolution of images with few channels, which are kept interleaved: the first layer of a network, or its first two if nothing is between them.
 
 use super::taps::{inside, variants};
 use super::{Activation, ConvParams, Epilogue};
@@ -55,9 +55,9 @@ impl ImageShape {
 /// Output pixels that take the same taps.
 #[derive(Debug, Clone)]
 pub(super) struct Variant {
-    /// Rows of the kernel that are inside of the image for every pixel of the variant.
+    /// Rows of the kernel that are inside the image for every pixel of the variant.
     pub(super) rows: std::ops::Range<usize>,
-    /// Columns of the kernel that are inside of the image for every pixel of the variant.
+    /// Columns of the kernel that are inside the image for every pixel of the variant.
     pub(super) columns: std::ops::Range<usize>,
     /// [out block][kernel row of `rows`][kernel column of `columns`][in channel] of 16 output channels.
     pub(super) weights: Vec<Block>,
@@ -69,7 +69,8 @@ pub(super) struct Variant {
 
 /// A convolution of interleaved images of a fixed size into blocked ones, its weights packed.
 ///
-/// Taps that lie in the padding are left out, so pixels near the border cost less.
+/// Taps that lie in the padding are left out, so pixels near the border cost less. Pixels of few channels are kept interleaved, because a block of 16
+/// channels would be mostly zeros; a row of the kernel is then one stretch of floats.
 ///
 /// ```
 /// use riptide_kernels::{Activation, Block, ConvParams, ImageConv, ImageShape, Padding, Shape, Simd};
@@ -96,7 +97,7 @@ impl ImageConv {
     /// Packs the weights (out, in, kernel rows, kernel columns), row-major, and the bias (out), for images of this shape.
     ///
     /// # Errors
-    /// When a size is zero, a slice or the channels disagree with the sizes, or the halo is smaller than the padding.
+    /// If a size is zero, a slice or the channels disagree with the sizes, or the halo is smaller than the padding.
     pub fn new(params: ConvParams, input: ImageShape, weights: &[f32], bias: Option<&[f32]>) -> Result<Self> {
         params.check(weights, bias)?;
         let output = params.output(input.blocked(), 1)?;
@@ -161,12 +162,12 @@ impl ImageConv {
         })
     }
 
-    /// The shape of each image that it takes.
+    /// The shape of each input image.
     pub fn input(&self) -> ImageShape {
         self.input
     }
 
-    /// The shape of each image that it gives, with a halo of one pixel.
+    /// The shape of each output image, with a halo of one pixel unless [`Self::with_output_halo`] changed it.
     pub fn output(&self) -> Shape {
         self.output
     }
@@ -189,7 +190,7 @@ impl ImageConv {
     /// Convolves images that follow each other. The halo of the output stays as it is.
     ///
     /// # Errors
-    /// When a length disagrees with the shapes.
+    /// If a length disagrees with the shapes.
     pub fn images(&self, simd: Simd, input: &[f32], activation: Activation, output: &mut [Block]) -> Result<()> {
         let images = input.len() / self.input.len().max(1);
         check_len("the input of a convolution", images * self.input.len(), input.len())?;
@@ -227,6 +228,8 @@ impl Kernel for Run<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let blocks = self.conv.output.blocks();
+        // Tiles as in the direct convolution. Variants are the outer loop, because the pixels of a tile share their weights; a variant's pixels go
+        // through all images, because a corner is one pixel and would leave most of a tile empty.
         for variant in &self.conv.variants {
             let mut ob = 0;
             if L::REGISTERS >= 32 {
@@ -252,11 +255,12 @@ impl Kernel for Run<'_> {
 }
 
 impl Run<'_> {
-    /// All pixels of a variant in all images, `T` at a time. The last group repeats the last pixel.
+    /// All pixels of a variant in all images, `T` at a time. The last group repeats the last pixel: storing the same value again is harmless, because
+    /// nothing is added to the output here, and groups of one size need no code for the rest.
     ///
     /// # Safety
-    /// The output has blocks `ob` to `ob + OB`. The variant's pixels are pixels of the output, and its taps are inside of the image for each of
-    /// them, as its makers choose them.
+    /// The output has blocks `ob` to `ob + OB`. The variant's pixels are pixels of the output, and its taps are inside the image for each of
+    /// them, as `ImageConv::new` and `ImageConv::composed` choose them.
     #[inline(always)]
     unsafe fn pixels<L: Lanes, const T: usize, const OB: usize>(&mut self, l: L, variant: &Variant, ob: usize) {
         let (shape, out_shape) = (self.conv.input, self.conv.output);
@@ -268,6 +272,7 @@ impl Run<'_> {
             + (shape.halo - self.conv.padding.left + variant.columns.start) * shape.channels;
         let (mut image, mut index, mut done) = (0, 0, 0);
         while done < self.images * count {
+            // Places are looked up once for a tile, outside the sums: the pixels of a variant need not be neighbours.
             let mut from = [0; T];
             let mut to = [0; T];
             for (from, to) in from.iter_mut().zip(&mut to) {
@@ -294,11 +299,11 @@ impl Run<'_> {
                 for tap in 0..taps {
                     let mut w = [l.zero(); OB];
                     for (o, w) in w.iter_mut().enumerate() {
-                        // SAFETY: block and tap are inside of the variant's weights.
+                        // SAFETY: block and tap are inside the variant's weights.
                         *w = unsafe { l.at(&variant.weights, weight + o * inner) };
                     }
                     for (pixel, from) in acc.iter_mut().zip(from) {
-                        // SAFETY: the variant's taps are inside of the image.
+                        // SAFETY: the variant's taps are inside the image.
                         let x = unsafe { l.splat_at(self.input, from + line + tap) };
                         for (sum, w) in pixel.iter_mut().zip(w) {
                             *sum = l.mul_add(x, w, *sum);
@@ -309,7 +314,7 @@ impl Run<'_> {
             }
             for (pixel, to) in acc.into_iter().zip(to) {
                 for (o, sum) in pixel.into_iter().enumerate() {
-                    // SAFETY: the pixel is inside of the output.
+                    // SAFETY: the pixel is inside the output.
                     unsafe { self.epilogue.store(l, sum, self.output, to + o * out_shape.plane()) };
                 }
             }

@@ -17,7 +17,7 @@ use crate::blocked::Shape;
 use crate::error::{KernelError, Result, check_eq, check_len};
 use crate::lanes::{Block, Lanes};
 
-/// Zeros around the input of a convolution. Keras's `same` is asymmetric where the total is odd.
+/// Zeros around the input of a convolution. Keras's `same` is asymmetric if the total is odd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Padding {
     /// Rows above.
@@ -41,7 +41,7 @@ impl Padding {
         }
     }
 
-    /// `same` padding as TensorFlow has it: the output has ceil(size / stride) pixels; where the total is odd, the extra zero is after.
+    /// `same` padding as TensorFlow has it: the output has ceil(size / stride) pixels; if the total is odd, the extra zero is after.
     pub const fn same(kernel: [usize; 2], stride: usize, height: usize, width: usize) -> Self {
         const fn total(size: usize, kernel: usize, stride: usize) -> usize {
             ((size.div_ceil(stride) - 1) * stride + kernel).saturating_sub(size)
@@ -87,7 +87,7 @@ impl ConvParams {
     /// The shape that the convolution gives for an input, with the given halo.
     ///
     /// # Errors
-    /// When the input has other channels, or is smaller than the kernel.
+    /// If the input has other channels or is smaller than the kernel, or the stride is zero.
     pub fn output(&self, input: Shape, halo: usize) -> Result<Shape> {
         let Padding {
             top,
@@ -96,6 +96,9 @@ impl ConvParams {
             right,
         } = self.padding;
         let (rows, columns) = (input.height + top + bottom, input.width + left + right);
+        if self.stride == 0 {
+            return Err(self.size_of_zero());
+        }
         if input.channels != self.in_channels || rows < self.kernel[0] || columns < self.kernel[1] {
             return Err(KernelError::Shape {
                 what: "the input of a convolution",
@@ -126,11 +129,7 @@ impl ConvParams {
             self.stride,
         ];
         if sizes.contains(&0) {
-            return Err(KernelError::Shape {
-                what: "the sizes of a convolution",
-                expected: "all at least 1".into(),
-                got: format!("{self:?}"),
-            });
+            return Err(self.size_of_zero());
         }
         check_len("the weights of a convolution", self.weights(), weights.len())?;
         bias.map_or(Ok(()), |bias| {
@@ -138,7 +137,15 @@ impl ConvParams {
         })
     }
 
-    /// Checks the blocked images of a run against each other and gives their number.
+    fn size_of_zero(&self) -> KernelError {
+        KernelError::Shape {
+            what: "the sizes of a convolution",
+            expected: "all at least 1".into(),
+            got: format!("{self:?}"),
+        }
+    }
+
+    /// Checks the blocked images of a run against each other and returns how many images there are.
     pub(crate) fn check_run(
         &self,
         in_shape: Shape,
@@ -178,7 +185,7 @@ pub enum Activation {
 /// What is fused into the store of a convolution, after the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Epilogue {
-    /// Whether what the output holds is added, the residual of a shortcut: act(output + x) in place of act(x).
+    /// Whether what the output holds is added, the residual of a shortcut: act(output + x) instead of act(x).
     pub accumulate: bool,
     /// What comes last.
     pub activation: Activation,
@@ -201,10 +208,10 @@ impl Epilogue {
         }
     }
 
-    /// The value of the pixel at `at` to the output.
+    /// Writes the value of the pixel at `at` to the output.
     ///
     /// # Safety
-    /// `at` is inside of the output.
+    /// `at` is inside the output.
     #[inline(always)]
     pub(crate) unsafe fn store<L: Lanes>(&self, l: L, value: L::V, output: &mut [Block], at: usize) {
         let mut value = value;

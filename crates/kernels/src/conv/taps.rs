@@ -1,8 +1,8 @@
-//! Which taps of a kernel are inside of an image, for each output position along one axis.
+//! Which taps of a kernel are inside an image, for each output position along one axis.
 
 use std::ops::Range;
 
-/// Groups the output positions 0..n, in one dimension, by what `f` says of them, in the order of their first.
+/// Groups the output positions 0..n along one axis by the value that `f` gives them, in the order of first appearance.
 pub(super) fn variants<T: PartialEq>(n: usize, f: impl Fn(usize) -> T) -> Vec<(T, Vec<usize>)> {
     let mut groups: Vec<(T, Vec<usize>)> = Vec::new();
     for at in 0..n {
@@ -15,7 +15,7 @@ pub(super) fn variants<T: PartialEq>(n: usize, f: impl Fn(usize) -> T) -> Vec<(T
     groups
 }
 
-/// The taps of output position `at` that are inside of an input of `size`, in one dimension.
+/// The taps of output position `at` that are inside an input of `size`, in one dimension.
 pub(super) fn inside(at: usize, stride: usize, before: usize, taps: usize, size: usize) -> Range<usize> {
     let start = at * stride;
     before.saturating_sub(start).min(taps)..(size + before).saturating_sub(start).min(taps)

@@ -31,7 +31,7 @@ impl Dense {
     /// Packs the weights (out, in), row-major, and the bias (out).
     ///
     /// # Errors
-    /// When a slice disagrees with the sizes.
+    /// If a slice disagrees with the sizes.
     pub fn new(inputs: usize, outputs: usize, weights: &[f32], bias: Option<&[f32]>) -> Result<Self> {
         check_len("the weights of a dense layer", inputs * outputs, weights.len())?;
         if let Some(bias) = bias {
@@ -54,7 +54,7 @@ impl Dense {
     /// Two dense layers without an activation between them as one, (weights, bias) of each: W2 (W1 x + b1) + b2. Sums are in f64.
     ///
     /// # Errors
-    /// When a slice disagrees with the sizes.
+    /// If a slice disagrees with the sizes.
     pub fn composed(
         [inputs, hidden, outputs]: [usize; 3],
         first: (&[f32], &[f32]),
@@ -92,7 +92,7 @@ impl Dense {
     /// One vector through the layer.
     ///
     /// # Errors
-    /// When a length disagrees with the sizes.
+    /// If a length disagrees with the sizes.
     pub fn forward(&self, simd: Simd, input: &[f32], output: &mut [f32]) -> Result<()> {
         check_len("the input of a dense layer", self.inputs, input.len())?;
         check_len("the output of a dense layer", self.outputs, output.len())?;
@@ -121,7 +121,7 @@ impl Kernel for Product<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) -> Block {
-        // Four sums hide the latency of a multiply-add.
+        // One vector has one block of sums, so the only way to hide the latency of a multiply-add is to split the inputs: four sums.
         let mut sums = [l.load(self.bias), l.zero(), l.zero(), l.zero()];
         let (inputs, rest) = self.input.as_chunks::<4>();
         let (weights, rest_weights) = self.weights.as_chunks::<4>();

@@ -94,6 +94,7 @@ impl TrainableDense {
         check_len("the output of a dense layer", n * k, y.len())?;
         check_len("the packed bias of a dense layer", k, weights.bias.len())?;
         check_len(PACKED, floats(c) * k, weights.forward.len())?;
+        // The bias goes to the output first and the product is added to it, which needs no other pass over the output.
         for y in y.chunks_exact_mut(k.max(1)) {
             y.copy_from_slice(&weights.bias);
         }

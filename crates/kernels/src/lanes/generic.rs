@@ -19,6 +19,7 @@ macro_rules! lanes {
 
 impl Lanes for Generic {
     type V = [f32; LANES];
+    // 16 SSE2 registers of 4 lanes: the least that a tier without a name may count on.
     const REGISTERS: usize = 4;
 
     #[inline(always)]
@@ -45,6 +46,7 @@ impl Lanes for Generic {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         lanes!(i => a[i] * b[i])
     }
+    // Not `f32::mul_add`, which is a call into the C library for each lane on targets without FMA.
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         lanes!(i => a[i] * b[i] + c[i])
@@ -53,6 +55,7 @@ impl Lanes for Generic {
     fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         lanes!(i => c[i] - a[i] * b[i])
     }
+    // A comparison, not `f32::max`: one instruction, and of a NaN and a number it takes what x86 takes, the second.
     #[inline(always)]
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
         lanes!(i => if a[i] > b[i] { a[i] } else { b[i] })

@@ -37,7 +37,7 @@ pub fn as_floats_mut(blocks: &mut [Block]) -> &mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), blocks.len() * LANES) }
 }
 
-/// One value a channel, in blocks; zeros if there are none.
+/// One value for each channel, in blocks; zeros if there is no bias.
 pub(crate) fn pack_bias(bias: Option<&[f32]>, blocks: usize) -> Vec<Block> {
     let mut packed = vec![Block::ZERO; blocks];
     for (o, b) in bias.unwrap_or_default().iter().enumerate() {
@@ -57,7 +57,13 @@ pub(crate) fn add(sums: &mut [Block], values: &[Block]) {
 
 const _: () = assert!(size_of::<Block>() == LANES * size_of::<f32>());
 
-/// Sixteen f32 lanes of a tier. A value of the implementing type exists only where its instructions can run.
+/// Sixteen f32 lanes of a tier: what kernels are written over.
+///
+/// A kernel is written once as a [`Kernel`] over any [`Lanes`]; [`crate::Simd`] compiles it for the tier's instructions. Everything that a kernel calls
+/// on its way must be `#[inline(always)]` and free of closures over lanes: a function of its own would be compiled without the tier's instructions, and
+/// every intrinsic in it would become a call.
+///
+/// A value of the implementing type exists only if its instructions can run.
 pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// Sixteen floats in registers.
     type V: Copy;
@@ -95,7 +101,7 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// Lanes of block `i` of the slice.
     ///
     /// # Safety
-    /// `i` is inside of the slice.
+    /// `i` is inside the slice.
     #[inline(always)]
     unsafe fn at(self, blocks: &[Block], i: usize) -> Self::V {
         debug_assert!(i < blocks.len());
@@ -106,7 +112,7 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// Writes the lanes to block `i` of the slice.
     ///
     /// # Safety
-    /// `i` is inside of the slice.
+    /// `i` is inside the slice.
     #[inline(always)]
     unsafe fn put(self, v: Self::V, blocks: &mut [Block], i: usize) {
         debug_assert!(i < blocks.len());
@@ -117,7 +123,7 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// All lanes equal to the float at `i` of the slice.
     ///
     /// # Safety
-    /// `i` is inside of the slice.
+    /// `i` is inside the slice.
     #[inline(always)]
     unsafe fn splat_at(self, floats: &[f32], i: usize) -> Self::V {
         debug_assert!(i < floats.len());

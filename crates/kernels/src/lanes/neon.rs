@@ -9,7 +9,7 @@ use super::{Block, Kernel, Lanes};
 pub(crate) struct Neon(());
 
 impl Neon {
-    /// The lanes, when the processor has the instructions.
+    /// The lanes, if the processor has the instructions.
     pub(crate) fn new() -> Option<Self> {
         std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
@@ -21,7 +21,7 @@ impl Neon {
         fn inner<K: Kernel>(lanes: Neon, kernel: K) -> K::Output {
             kernel.run(lanes)
         }
-        // SAFETY: a value of this type exists only where `new` found the instructions.
+        // SAFETY: a value of this type exists only if `new` found the instructions.
         unsafe { inner(self, kernel) }
     }
 }
@@ -36,6 +36,7 @@ macro_rules! quarters {
 
 impl Lanes for Neon {
     type V = [float32x4_t; 4];
+    // 32 registers, four for each value.
     const REGISTERS: usize = 8;
 
     #[inline(always)]
@@ -79,6 +80,7 @@ impl Lanes for Neon {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         quarters!(vmulq_f32, a, b)
     }
+    // NEON takes the addend first.
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         quarters!(vfmaq_f32, c, a, b)

@@ -13,7 +13,7 @@ pub(crate) struct Avx512(());
 pub(crate) struct Avx2(());
 
 impl Avx512 {
-    /// The lanes, when the processor has the instructions.
+    /// The lanes, if the processor has the instructions.
     pub(crate) fn new() -> Option<Self> {
         (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
@@ -21,17 +21,18 @@ impl Avx512 {
     /// Runs a kernel compiled for AVX-512.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // AVX2 and FMA too: what the compiler vectorises by itself, and lone floats, then use them.
         #[target_feature(enable = "avx512f,avx2,fma")]
         fn inner<K: Kernel>(lanes: Avx512, kernel: K) -> K::Output {
             kernel.run(lanes)
         }
-        // SAFETY: a value of this type exists only where `new` found the instructions.
+        // SAFETY: a value of this type exists only if `new` found the instructions.
         unsafe { inner(self, kernel) }
     }
 }
 
 impl Avx2 {
-    /// The lanes, when the processor has the instructions.
+    /// The lanes, if the processor has the instructions.
     pub(crate) fn new() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
@@ -43,7 +44,7 @@ impl Avx2 {
         fn inner<K: Kernel>(lanes: Avx2, kernel: K) -> K::Output {
             kernel.run(lanes)
         }
-        // SAFETY: a value of this type exists only where `new` found the instructions.
+        // SAFETY: a value of this type exists only if `new` found the instructions.
         unsafe { inner(self, kernel) }
     }
 }
@@ -99,6 +100,7 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     fn keep_positive(self, v: __m512, gate: __m512) -> __m512 {
+        // A mask, because the `and` of floats is AVX-512DQ, which this tier does not ask for.
         // SAFETY: `self` proves AVX-512F.
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), v) }
     }
@@ -114,6 +116,7 @@ macro_rules! halves {
 
 impl Lanes for Avx2 {
     type V = (__m256, __m256);
+    // 16 registers, two for each value.
     const REGISTERS: usize = 8;
 
     #[inline(always)]

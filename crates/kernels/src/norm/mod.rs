@@ -1,7 +1,11 @@
 //! Batch normalisation in training (Ioffe and Szegedy 2015), fused with the residual sum and the ReLU, forward and backward.
 //!
-//! z = γ (y - μ) / sqrt(σ² + ε) + β with the mean and the population variance of the batch. Every pass goes over a group of images; sums of a
-//! group are f64, each over f32 sums of one row of pixels.
+//! z = γ (y - μ) / sqrt(σ² + ε) + β with the mean and the population variance of the batch. Every pass goes over a group of images. Sums of a group are
+//! f64, each over f32 sums of one row of pixels: rows are short enough for f32, and f64 lanes would take twice the
+//! instructions.
+//!
+//! These passes do little arithmetic for each byte, so what counts is how often they read memory: normalisation, shortcut and ReLU are one pass, and the
+//! gradient of the ReLU takes the sums for the normalisation's gradient on its way. Loops go image, block, row: the order of memory.
 
 mod relu;
 
@@ -41,9 +45,15 @@ impl Moments {
         }
     }
 
+    fn check(&self, shape: &Shape) -> Result<()> {
+        check_len("the moments", shape.blocks() * LANES, self.first.len())?;
+        check_len("the moments", shape.blocks() * LANES, self.second.len())
+    }
+
     /// Adds the sums of one row.
     #[inline(always)]
     fn push<L: Lanes>(&mut self, l: L, block: usize, first: L::V, second: L::V) {
+        // Out of the lanes once a row: f64 sums in lanes would need two registers for each and a conversion for each pixel.
         let (mut a, mut b) = (Block::ZERO, Block::ZERO);
         l.store(first, &mut a);
         l.store(second, &mut b);
@@ -80,6 +90,11 @@ impl Affine {
             affine.shift[c / LANES].0[c % LANES] = b;
         }
         affine
+    }
+
+    fn check(&self, shape: &Shape) -> Result<()> {
+        check_len("the channels of a normalisation", shape.blocks(), self.scale.len())?;
+        check_len("the channels of a normalisation", shape.blocks(), self.shift.len())
     }
 }
 
@@ -118,10 +133,10 @@ pub enum Shortcut<'a> {
 /// Adds Σ y and Σ y² over the images to `moments`.
 ///
 /// # Errors
-/// When a length disagrees with the shape.
+/// If a length disagrees with the shape.
 pub fn add_moments(simd: Simd, y: Planes<'_>, images: usize, moments: &mut Moments) -> Result<()> {
     y.check("the values to normalise", images, &y.shape)?;
-    check_len("the moments", y.shape.blocks() * LANES, moments.first.len())?;
+    moments.check(&y.shape)?;
     simd.run(AddMoments { y, images, moments });
     Ok(())
 }
@@ -143,6 +158,7 @@ impl Kernel for AddMoments<'_> {
                 for row in 0..shape.height {
                     let start = image * shape.len() + shape.index(block, row, 0);
                     let y = &self.y.data[start..start + shape.width];
+                    // Even and odd pixels have sums of their own: one chain of additions would wait for each before the next.
                     let (mut first, mut second) = ([l.zero(); 2], [l.zero(); 2]);
                     for (i, y) in y.iter().enumerate() {
                         let y = l.load(y);
@@ -160,7 +176,7 @@ impl Kernel for AddMoments<'_> {
 /// out = max(0, scale * y + shift + shortcut), or without the ReLU. `out` has the shape of `y` with any halo, which stays as it is.
 ///
 /// # Errors
-/// When a shape or a length disagrees.
+/// If a shape or a length disagrees.
 #[allow(clippy::too_many_arguments)]
 pub fn normalise(
     simd: Simd,
@@ -174,13 +190,13 @@ pub fn normalise(
 ) -> Result<()> {
     y.check("the values to normalise", images, &out_shape)?;
     check_len("the normalised values", images * out_shape.len(), out.len())?;
-    check_len("the channels of a normalisation", y.shape.blocks(), affine.scale.len())?;
+    affine.check(&y.shape)?;
     match shortcut {
         Shortcut::None => {}
         Shortcut::Identity(x) => x.check("the shortcut", images, &out_shape)?,
         Shortcut::Projection(x, affine) => {
             x.check("the shortcut", images, &out_shape)?;
-            check_len("the channels of a normalisation", y.shape.blocks(), affine.scale.len())?;
+            affine.check(&y.shape)?;
         }
     }
     simd.run(Normalise {
@@ -211,14 +227,17 @@ impl Kernel for Normalise<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let (shape, out_shape) = (self.y.shape, self.out_shape);
+        // Without a ReLU the floor is -∞: one loop for both, without a branch for each pixel.
         let floor = l.splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
         for image in 0..self.images {
             for block in 0..shape.blocks() {
                 let (a, b) = (l.load(&self.affine.scale[block]), l.load(&self.affine.shift[block]));
                 for row in 0..shape.height {
+                    // Slices of whole rows are checked once; the loops over them need no check for each pixel, and no `unsafe`.
                     let y = row_of(&self.y, image, block, row);
                     let start = image * out_shape.len() + out_shape.index(block, row, 0);
                     let out = &mut self.out[start..start + shape.width];
+                    // The match is outside the loop over pixels: each kind of shortcut has a loop without branches.
                     match self.shortcut {
                         Shortcut::None => {
                             for (out, y) in out.iter_mut().zip(y) {
@@ -267,6 +286,9 @@ impl NormGradient {
     /// From Σ dz and Σ dz (y - mean) over the batch (`moments`), `count` values a channel.
     ///
     /// dy = γ/s (dz - Σdz/m - x̂ Σ(dz x̂)/m), x̂ = (y - mean)/s.
+    ///
+    /// # Panics
+    /// If `mean`, `inverse_std` or `moments` have fewer channels than `gamma`.
     pub fn new(gamma: &[f32], mean: &[f32], inverse_std: &[f32], moments: &Moments, count: usize) -> Self {
         let channels = gamma.len();
         let blocks = channels.div_ceil(LANES);
@@ -277,6 +299,7 @@ impl NormGradient {
             constant: zeros,
             ..Self::default()
         };
+        // Once for each channel, so f64 costs nothing here, and only the result is rounded.
         for c in 0..channels {
             let (first, inverse) = (moments.first[c], f64::from(inverse_std[c]));
             let second = moments.second[c] * inverse;
@@ -295,7 +318,7 @@ impl NormGradient {
 /// dy = the gradient before the normalisation; `dy` has the shape of `y` with any halo, which stays as it is.
 ///
 /// # Errors
-/// When a shape or a length disagrees.
+/// If a shape or a length disagrees.
 #[allow(clippy::too_many_arguments)]
 pub fn normalise_backward(
     simd: Simd,

@@ -3,23 +3,23 @@
 use super::{Affine, Moments, Planes, row_of};
 use crate::blocked::Shape;
 use crate::error::{Result, check_eq, check_len};
-use crate::lanes::{Block, Kernel, LANES, Lanes};
+use crate::lanes::{Block, Kernel, Lanes};
 use crate::simd::Simd;
 
-/// Where a ReLU was open.
+/// Which values a ReLU let through.
 #[derive(Debug, Clone, Copy)]
 pub enum Gate<'a> {
-    /// Where its output is positive.
+    /// Those with a positive output.
     Output(Planes<'a>),
-    /// Where scale * y + shift is positive, y being the first of the `values`.
+    /// Those with a positive scale * y + shift, y being the first of the `values`.
     Affine(&'a Affine),
 }
 
-/// dz = g where the ReLU was open, else 0, in place, with Σ dz and Σ dz (y - mean) for each of the normalisations that end in this sum:
+/// dz = g if the ReLU was open, else 0, in place, with Σ dz and Σ dz (y - mean) for each of the one or two normalisations whose sum this is:
 /// `values` are (y, mean in blocks, sums to add to).
 ///
 /// # Errors
-/// When a shape or a length disagrees.
+/// If a shape or a length disagrees.
 pub fn relu_backward(
     simd: Simd,
     g: &mut [Block],
@@ -33,48 +33,34 @@ pub fn relu_backward(
     if let Some(extra) = extra {
         extra.check("the gradient of a shortcut", images, &g_shape)?;
     }
-    if let Gate::Output(out) = gate {
-        out.check("the output of a ReLU", images, &g_shape)?;
+    match gate {
+        Gate::Output(out) => out.check("the output of a ReLU", images, &g_shape)?,
+        Gate::Affine(affine) => affine.check(&g_shape)?,
     }
     for (y, mean, moments) in values.iter() {
         y.check("the values of a normalisation", images, &g_shape)?;
         check_len("the means of a normalisation", g_shape.blocks(), mean.len())?;
-        check_len("the moments", g_shape.blocks() * LANES, moments.first.len())?;
+        moments.check(&g_shape)?;
     }
-    match values {
-        [(y, mean, moments)] => {
-            simd.run(ReluBackward {
-                g,
-                g_shape,
-                extra,
-                gate,
-                images,
-                y: *y,
-                mean,
-                moments,
-                other: None,
-            });
+    let (first, other) = match values {
+        [first] => (first, None),
+        [first, other] => (first, Some((other.0, other.1, &mut *other.2))),
+        _ => {
+            let got = values.len().to_string();
+            return check_eq("the normalisations before a ReLU", "1 or 2".to_owned(), got);
         }
-        [(y, mean, moments), (y2, mean2, moments2)] => {
-            let other = Some((*y2, *mean2, &mut **moments2));
-            simd.run(ReluBackward {
-                g,
-                g_shape,
-                extra,
-                gate,
-                images,
-                y: *y,
-                mean,
-                moments,
-                other,
-            });
-        }
-        _ => check_eq(
-            "the normalisations before a ReLU",
-            "1 or 2".to_owned(),
-            values.len().to_string(),
-        )?,
-    }
+    };
+    simd.run(ReluBackward {
+        g,
+        g_shape,
+        extra,
+        gate,
+        images,
+        y: first.0,
+        mean: first.1,
+        moments: &mut *first.2,
+        other,
+    });
     Ok(())
 }
 
@@ -102,6 +88,7 @@ impl Kernel for ReluBackward<'_> {
                 for row in 0..shape.height {
                     let start = image * shape.len() + shape.index(block, row, 0);
                     let g = &mut self.g[start..start + shape.width];
+                    // A pass of its own over a row that stays in the first-level cache: fused, it would double the number of loops below.
                     if let Some(extra) = &self.extra {
                         for (g, x) in g.iter_mut().zip(row_of(extra, image, block, row)) {
                             l.store(l.add(l.load(g), l.load(x)), g);
@@ -132,6 +119,7 @@ impl Kernel for ReluBackward<'_> {
                     }
                     self.moments
                         .push(l, block, l.add(first[0], first[1]), l.add(second[0], second[1]));
+                    // The second normalisation, of a projected shortcut, comes after the first: the row's gradient is still in the cache.
                     if let Some((y, mean, moments)) = &mut self.other {
                         let mean = l.load(&mean[block]);
                         let (mut first, mut second) = (l.zero(), l.zero());

@@ -18,7 +18,7 @@ impl ImageConv {
     /// Near the border, where the second layer's padding cuts the product, pixels have kernels of their own, so the result is that of the two layers.
     ///
     /// # Errors
-    /// As [`ImageConv::new`], and when the second layer takes other channels than the first gives.
+    /// As [`ImageConv::new`], and if the second layer takes other channels than the first gives.
     pub fn composed(
         input: ImageShape,
         first: (ConvParams, &[f32], Option<&[f32]>),
@@ -44,6 +44,8 @@ fn compose(
     let ((p1, w1, b1), (p2, w2, b2)) = (first, second);
     let sizes = ([input.height, input.width], [middle.height, middle.width]);
     let [rows, columns] = Axis::both(&p1, &p2, sizes.0, sizes.1);
+    // Products come first, variants after: every variant is a sum of the same products, shifted, so that the long sums over the middle channels are
+    // taken only once. They are in f64, because the composed weights are rounded once and then serve every image.
     // The products of the single taps of w2 with all of w1 (and b1, as one more value): [tap of w2][out channel][in channel, row, column | bias].
     let (taps1, taps2) = (p1.kernel[0] * p1.kernel[1], p2.kernel[0] * p2.kernel[1]);
     let inner = p1.in_channels * taps1;

@@ -2,7 +2,7 @@
 //!
 //! With z = w1 * x + b1 and y = w2 * z + b2, the kernel of y over x is the product of both, with a stride that is the product of both strides. The second
 //! layer's padding puts zeros around z, not what the first layer would give there, so an output pixel whose window overlaps it has a kernel of its own:
-//! the product over the taps of w2 that are inside of z.
+//! the product over the taps of w2 that are inside z.
 
 mod inference;
 mod trainable;
@@ -27,7 +27,7 @@ pub(super) struct Axis {
     middle: usize,
 }
 
-/// The taps of the second layer that are inside of its input, and the taps of the product that they and the image leave.
+/// The taps of the second layer that are inside its input, and the taps of the product that they and the image leave.
 pub(super) type Taps = (Range<usize>, Range<usize>);
 
 impl Axis {

@@ -19,7 +19,7 @@ use crate::lanes::{Block, add};
 use crate::product::{Extent, Grid, Places, Product, TransposedProduct, Windows};
 use crate::simd::Simd;
 
-/// Two convolutions of interleaved images as one in training, in place of two [`crate::training::TrainableConv`].
+/// Two convolutions of interleaved images as one in training, instead of two [`crate::training::TrainableConv`].
 #[derive(Debug, Clone)]
 pub struct ComposedConv {
     pub(super) first: ConvParams,
@@ -76,7 +76,7 @@ impl ComposedConv {
     /// Plans both layers for interleaved images of the given shape, (H + 2 halo, W + 2 halo, C).
     ///
     /// # Errors
-    /// When a size is zero, the channels disagree, or an image is smaller than a kernel.
+    /// If a size is zero, the channels disagree, or an image is smaller than a kernel.
     pub fn new(first: ConvParams, second: ConvParams, input: Shape) -> Result<Self> {
         check_sizes(&first, input)?;
         check_sizes(&second, input)?;
@@ -163,7 +163,7 @@ impl ComposedConv {
     /// y = w2 * (w1 * x + b1) + b2. `x` holds `images` interleaved images, `y` as many of `y_shape`: the output's shape with any halo.
     ///
     /// # Errors
-    /// When a slice has another length than its shape says, or `y_shape` is not the output's.
+    /// If a slice has another length than its shape says, or `y_shape` is not the output's.
     pub fn forward(
         &self,
         simd: Simd,
@@ -180,6 +180,7 @@ impl ComposedConv {
         for part in &self.parts {
             let (w, bias) = weights.product[part.start..][..(part.taps() + 1) * k].split_at(part.taps() * k);
             let places = part.places(&y_shape);
+            // The bias goes to the output first and the product is added to it, which needs no other pass over the output.
             for_each_pixel(part, &places.grid, images, |at| {
                 for (block, bias) in bias.iter().enumerate() {
                     y[at + block * places.block] = *bias;
@@ -199,7 +200,7 @@ impl ComposedConv {
     /// Adds the gradient of the product over `images` images to `dw` ([`Self::gradient_blocks`] blocks; see [`Self::gradient`]).
     ///
     /// # Errors
-    /// When a slice has another length than its shape says.
+    /// If a slice has another length than its shape says.
     pub fn backward_weights(
         &self,
         simd: Simd,

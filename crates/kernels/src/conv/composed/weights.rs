@@ -8,7 +8,8 @@ use crate::lanes::{Block, LANES, add, as_floats};
 use crate::product::{Places, Product, Windows, floats};
 use crate::simd::Simd;
 
-/// Rows of the first layer's gradient that one task sums.
+/// Rows of the first layer's gradient that one task sums: few enough for all cores to have work. Each task sums its rows over all taps in order, so the
+/// bits do not depend on the number of threads.
 const ROWS: usize = 13;
 
 impl ComposedConv {
@@ -35,7 +36,7 @@ impl ComposedConv {
     /// Packs the weights (out, in, kernel rows, kernel columns) and biases (out) of both layers, and their product.
     ///
     /// # Errors
-    /// When a slice has another length.
+    /// If a slice has another length.
     pub fn pack(
         &self,
         simd: Simd,
@@ -50,6 +51,8 @@ impl ComposedConv {
         let (inner, taps) = (self.inner(), self.taps());
         let (middle, out) = (self.second.in_channels, self.second.out_channels);
         let (m, k) = (middle.div_ceil(LANES), self.output.blocks());
+        // The first layer is needed both ways round: (middle channel, weight) for the gradient of the second layer, and turned for the product. The bias is
+        // one more weight, so that both products carry it along.
         packed.first.clear();
         let mut turned = vec![0.0; (inner + 1) * middle];
         for (channel, (weights, bias)) in first.0.chunks_exact(inner).zip(first.1).enumerate() {
@@ -64,6 +67,7 @@ impl ComposedConv {
         let tasks = products
             .par_chunks_mut((inner + 1) * k)
             .zip(packed.second.par_chunks_mut(floats(k) * m));
+        // One task for each tap of the second layer: tasks share no sums, so the bits do not depend on the number of threads.
         tasks.enumerate().for_each(|(tap, (product, rows))| {
             let mut columns = vec![Block::ZERO; middle * k];
             for o in 0..out {
@@ -83,6 +87,7 @@ impl ComposedConv {
             pieces.push((part, piece));
             rest = after;
         }
+        // Neighbouring taps of the second layer overlap in the product, so a part sums over all taps, in order, within one task.
         pieces.into_par_iter().for_each(|(part, weights)| {
             weights.fill(Block::ZERO);
             for (o, b) in second.1.iter().enumerate() {
@@ -101,7 +106,7 @@ impl ComposedConv {
     /// second's bias has the sum of the output's gradient.)
     ///
     /// # Errors
-    /// When a slice has another length.
+    /// If a slice has another length.
     pub fn gradient(
         &self,
         simd: Simd,

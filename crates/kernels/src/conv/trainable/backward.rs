@@ -13,7 +13,7 @@ impl TrainableConv {
     /// with any halo.
     ///
     /// # Errors
-    /// When a slice has another length than its shape says, or the input is interleaved.
+    /// If a slice has another length than its shape says, or the input is interleaved.
     #[allow(clippy::too_many_arguments)]
     pub fn backward_input(
         &self,
@@ -65,6 +65,7 @@ impl TrainableConv {
                 rows: (self.input.height + stride - 1 - phase.row) / stride,
                 columns: (self.input.width + stride - 1 - phase.column) / stride,
             };
+            // A residue that no tap reaches has a gradient of zero, which the product still has to write unless it adds.
             if phase.taps.is_empty() && accumulate {
                 continue;
             }
@@ -103,7 +104,7 @@ impl TrainableConv {
     /// [`Self::plain_gradient`]).
     ///
     /// # Errors
-    /// When a slice has another length than its shape says.
+    /// If a slice has another length than its shape says.
     #[allow(clippy::too_many_arguments)]
     pub fn backward_weights(
         &self,

@@ -59,7 +59,7 @@ impl TrainableConv {
     /// Plans a convolution for inputs of the given shape (its halo included). The output's shape has the halo that the gradient needs.
     ///
     /// # Errors
-    /// When a size is zero, the channels disagree, the input is smaller than the kernel, or its halo smaller than the padding.
+    /// If a size is zero, the channels disagree, the input is smaller than the kernel, or its halo smaller than the padding.
     pub fn new(params: ConvParams, layout: Layout, input: Shape) -> Result<Self> {
         check_sizes(&params, input)?;
         let [rows, columns] = params.kernel;
@@ -72,13 +72,15 @@ impl TrainableConv {
             ));
         }
         let output = params.output(input, 0)?;
+        // Whole tiles only: the transforms of training then need no code for edges, and the networks' sides are 32, 16 and 8.
         let winograd = layout == Layout::Blocked
             && params.kernel == [3, 3]
             && stride == 1
             && params.padding == Padding::all(1)
             && input.height.is_multiple_of(4)
             && input.width.is_multiple_of(4);
-        // Offsets of the taps from the pixel of the halo's corner that belongs to output (0, 0).
+        // Offsets of the taps from the pixel of the halo's corner that belongs to output (0, 0). Interleaved rows of taps are neighbours in memory and
+        // so are one long run; blocked taps are runs of 16 channels.
         let (runs, run_len) = match layout {
             Layout::Blocked => {
                 let mut runs = Vec::new();
@@ -94,6 +96,8 @@ impl TrainableConv {
                 columns * input.channels,
             ),
         };
+        // The gradient of the input of a strided convolution, taken over all taps, would multiply mostly zeros. Input pixels of one residue of the
+        // stride take the same few taps, so each residue is a convolution with stride 1.
         let mut phases = Vec::new();
         let mut halo = 0;
         let mut start = 0;
@@ -103,6 +107,7 @@ impl TrainableConv {
                 for ky in 0..rows {
                     for kx in 0..columns {
                         let (y, x) = (row + params.padding.top, column + params.padding.left);
+                        // A tap reaches this residue if position - tap is a multiple of the stride; the sum with the kernel's size keeps it unsigned.
                         if (y + stride * rows - ky).is_multiple_of(stride)
                             && (x + stride * columns - kx).is_multiple_of(stride)
                         {
@@ -130,6 +135,7 @@ impl TrainableConv {
             (_, true) => winograd::PLANES * floats(output.blocks()) * input.blocks(),
             (_, false) => start,
         };
+        // Only a gradient that flows on is read beyond its border.
         let output = output.with_halo(if layout == Layout::Blocked { halo } else { 0 });
         Ok(Self {
             params,
@@ -224,7 +230,7 @@ impl TrainableConv {
     /// y = conv(x), without bias. `x` holds `images` images in the planned layout, `y` as many of `y_shape`: the output's shape with any halo.
     ///
     /// # Errors
-    /// When a slice has another length than its shape says, or `y_shape` is not the output's.
+    /// If a slice has another length than its shape says, or `y_shape` is not the output's.
     #[allow(clippy::too_many_arguments)]
     pub fn forward(
         &self,
@@ -268,7 +274,7 @@ impl TrainableConv {
     }
 }
 
-/// Checks that no size is zero.
+/// Returns an error if a size is zero.
 pub(super) fn check_sizes(params: &ConvParams, input: Shape) -> Result<()> {
     let [rows, columns] = params.kernel;
     let channels = [params.in_channels, params.out_channels];
@@ -278,7 +284,7 @@ pub(super) fn check_sizes(params: &ConvParams, input: Shape) -> Result<()> {
     Ok(())
 }
 
-/// (position - tap) / stride, where it divides.
+/// (position - tap) / stride, which has no remainder.
 fn step(position: usize, tap: usize, stride: usize) -> isize {
     (position as isize - tap as isize) / stride as isize
 }

@@ -11,7 +11,7 @@ impl TrainableConv {
     /// Packs weights (out, in, kernel rows, kernel columns) for the forward and the backward pass.
     ///
     /// # Errors
-    /// When the slice has another length.
+    /// If the slice has another length.
     pub fn pack(&self, simd: Simd, weights: &[f32], packed: &mut PackedWeights) -> Result<()> {
         check_len("the weights of a convolution", self.params.weights(), weights.len())?;
         let [rows, columns] = self.params.kernel;
@@ -23,6 +23,7 @@ impl TrainableConv {
             });
             packed.forward.resize(self.gradient_blocks(), Block::ZERO);
             winograd::transform_weights(simd, &plain, &mut packed.forward);
+            // The gradient of the input is a convolution of the output's with the kernels flipped and the channels exchanged.
             plain.clear();
             plain.resize(9 * floats(k) * c, Block::ZERO);
             for_each_weight(&self.params, |at, [o, i, ky, kx]| {
@@ -33,6 +34,7 @@ impl TrainableConv {
             winograd::transform_weights(simd, &plain, &mut packed.backward);
             return Ok(());
         }
+        // Cleared first: the rows of the channels that fill up a block have no weights and must be zero.
         packed.forward.clear();
         packed.forward.resize(self.gradient_blocks(), Block::ZERO);
         for_each_weight(&self.params, |at, [o, i, ky, kx]| {
@@ -80,7 +82,7 @@ impl TrainableConv {
     /// after.
     ///
     /// # Errors
-    /// When a slice has another length.
+    /// If a slice has another length.
     pub fn plain_gradient(&self, simd: Simd, dw: &[Block], plain: &mut [Block]) -> Result<()> {
         check_len("the weight gradient of a convolution", self.gradient_blocks(), dw.len())?;
         check_len(
@@ -99,7 +101,7 @@ impl TrainableConv {
     /// Writes a gradient in plain order as (out, in, kernel rows, kernel columns).
     ///
     /// # Errors
-    /// When a slice has another length.
+    /// If a slice has another length.
     pub fn unpack_gradient(&self, plain: &[Block], gradient: &mut [f32]) -> Result<()> {
         check_len(
             "the plain weight gradient of a convolution",

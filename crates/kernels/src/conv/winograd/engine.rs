@@ -1,4 +1,7 @@
 //! Transform the input, multiply each plane by its weights, transform back, chunk of tiles by chunk of tiles.
+//!
+//! A chunk's planes are small enough for the caches close to the core, so neither V nor M goes to memory. The figures behind each choice here are in
+//! docs/performance.md.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -60,6 +63,8 @@ impl<const P: usize, F: Transform<P>> Kernel for Run<'_, P, F> {
             let end = rows.min(start + grid.chunk_rows);
             // SAFETY: the chunk's rows are those of the images, and its tiles fit into the planes.
             unsafe {
+                // Two halves read the input twice, yet are faster than one pass: what is written to V is then still in the first-level cache when it is
+                // multiplied.
                 self.half::<L, 0, HALF>(l, start..end);
                 if P == 6 {
                     self.half::<L, HALF, HALF>(l, start..end);
@@ -67,6 +72,7 @@ impl<const P: usize, F: Transform<P>> Kernel for Run<'_, P, F> {
                     self.half::<L, HALF, 2>(l, start..end);
                 }
             }
+            // Blocks outside, rows inside: the output is written plane by plane, as it lies in memory.
             for block in 0..self.images.out_shape.blocks() {
                 for row in start..end {
                     // SAFETY: as above.
@@ -90,7 +96,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         for block in 0..self.images.in_shape.blocks() {
             for phase in 0..phases {
                 for row in rows.clone() {
-                    // SAFETY: the row is one of the images'; block and phase are inside of the shape.
+                    // SAFETY: the row is one of the images'; block and phase are inside the shape.
                     unsafe { self.transform_input::<L, FROM, COUNT>(l, block, phase, row, (row - start) * tiles_x) };
                 }
             }
@@ -102,7 +108,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     /// Rows `FROM..FROM + COUNT` of B^T d B of one row of tiles of one phase of one block of channels, into the planes of V from `tile` on.
     ///
     /// # Safety
-    /// FROM + COUNT is at most P; `row` counts the rows of tiles of all images; block, phase and tiles are inside of the input and the planes.
+    /// FROM + COUNT is at most P; `row` counts the rows of tiles of all images; block, phase and tiles are inside the input and the planes.
     #[inline(always)]
     unsafe fn transform_input<L: Lanes, const FROM: usize, const COUNT: usize>(
         &mut self,
@@ -121,8 +127,9 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         let rows = (shape.height + 2 * shape.halo).saturating_sub(top).div_ceil(stride);
         let columns = shape.row().saturating_sub(left).div_ceil(stride);
         let start = (block * stride * stride + phase) * grid.tiles + tile;
-        // SAFETY: the pixels inside of the plane are inside of the input, plane and tiles inside of V.
+        // SAFETY: the pixels inside the plane are inside the input, plane and tiles inside V.
         unsafe {
+            // Away from the border all pixels are there, and the copy of the code for whole tiles has no comparisons.
             if rows >= P && columns >= (grid.tiles_x - 1) * TILE + P {
                 self.transform_line::<L, FROM, COUNT, true>(l, corner, (rows, columns), start);
             } else {
@@ -131,12 +138,12 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         }
     }
 
-    /// Rows `FROM..FROM + COUNT` of B^T d B of a row of tiles from the pixel `corner` on, with so many rows and columns from there to the end of the
+    /// Rows `FROM..FROM + COUNT` of B^T d B of a row of tiles from the pixel `corner` on, with `rows` and `columns` left from there to the end of the
     /// plane, to `to` in V. What other rows need is not computed.
     ///
     /// # Safety
-    /// FROM + COUNT is at most P. The pixels are inside of the input as far as `rows` and `columns` say, all of the tiles where they are `WHOLE`, and
-    /// the tiles are inside of V.
+    /// FROM + COUNT is at most P. The pixels are inside the input as far as `rows` and `columns` say, all of the tiles if they are `WHOLE`, and
+    /// the tiles are inside V.
     #[inline(always)]
     unsafe fn transform_line<L: Lanes, const FROM: usize, const COUNT: usize, const WHOLE: bool>(
         &mut self,
@@ -147,7 +154,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     ) {
         let stride = self.params.stride;
         let step = stride * self.images.in_shape.row();
-        // Neighbouring tiles share P - TILE columns.
+        // Neighbouring tiles share P - TILE columns, which are transformed once and stay in registers: with three taps, a third of all columns.
         let mut half = [[l.zero(); P]; COUNT];
         for tx in 0..self.grid.tiles_x {
             for j in 0..P {
@@ -157,7 +164,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                 let mut d = [l.zero(); P];
                 for (i, d) in d.iter_mut().enumerate() {
                     if WHOLE || (i < rows && tx * TILE + j < columns) {
-                        // SAFETY: this row and column are inside of the plane.
+                        // SAFETY: this row and column are inside the plane.
                         *d = unsafe { l.at(self.images.input, corner + i * step + (tx * TILE + j) * stride) };
                     }
                 }
@@ -169,7 +176,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
             for (i, half) in half.iter_mut().enumerate() {
                 let at = i * P * self.grid.v_plane + to + tx;
                 for (j, v) in F::input(l, *half).into_iter().enumerate() {
-                    // SAFETY: plane and tile are inside of V.
+                    // SAFETY: plane and tile are inside V.
                     unsafe { l.put(v, self.v, at + j * self.grid.v_plane) };
                 }
                 for j in 0..P - TILE {
@@ -186,6 +193,9 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     #[inline(always)]
     unsafe fn multiply<L: Lanes>(&mut self, l: L, tiles: usize, first: usize, planes: usize) {
         let blocks = self.images.out_shape.blocks();
+        // 16 sums in each tile for AVX-512, enough to hide the latency of a multiply-add; the more blocks, the more of them each splat feeds. Smaller
+        // register files hold 4 tiles by one block. Planes are the outer loop: the weights of one plane serve all tiles of the chunk, and all planes'
+        // weights together exceed the second-level cache in wide layers.
         for plane in first..first + planes {
             let mut ob = 0;
             if L::REGISTERS >= 32 {
@@ -234,8 +244,9 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         let u = &self.weights[plane * size..(plane + 1) * size];
         let mut tile = 0;
         while tile < tiles {
+            // The last group may reach past the chunk's tiles into the rest of the planes: one size of loop, and nobody reads those products.
             let mut acc = [[l.zero(); OB]; T];
-            // A^T (e1 e1^T) A is one everywhere: what is added to this plane is added to every output.
+            // A^T (e1 e1^T) A is one everywhere: what is added to this plane is added to every output. So the bias costs nothing.
             if plane == P + 1 {
                 for (o, bias) in self.bias[ob..ob + OB].iter().enumerate() {
                     for acc in &mut acc {
@@ -251,11 +262,11 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                     for lane in 0..lanes {
                         let mut w = [l.zero(); OB];
                         for (o, w) in w.iter_mut().enumerate() {
-                            // SAFETY: channel and block are inside of the plane's weights.
+                            // SAFETY: channel and block are inside the plane's weights.
                             *w = unsafe { l.at(u, weight + o) };
                         }
                         for (t, acc) in acc.iter_mut().enumerate() {
-                            // SAFETY: the tile is inside of its plane and block of V.
+                            // SAFETY: the tile is inside its plane and block of V.
                             let x = unsafe { l.splat_at(v, row + t * LANES + lane) };
                             for (sum, w) in acc.iter_mut().zip(w) {
                                 *sum = l.mul_add(x, w, *sum);
@@ -269,7 +280,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
             for (t, acc) in acc.iter().enumerate() {
                 for (o, sum) in acc.iter().enumerate() {
                     let at = plane * grid.m_plane + (ob + o) * grid.tiles + tile + t;
-                    // SAFETY: plane, block and tile are inside of M.
+                    // SAFETY: plane, block and tile are inside M.
                     unsafe { l.put(*sum, self.m, at) };
                 }
             }
@@ -280,7 +291,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     /// A^T M A of one row of tiles of one block of channels, from `tile` on, with its epilogue, into the output.
     ///
     /// # Safety
-    /// `row` counts the rows of tiles of all images; block and tiles are inside of the planes and the output.
+    /// `row` counts the rows of tiles of all images; block and tiles are inside the planes and the output.
     #[inline(always)]
     unsafe fn transform_output<L: Lanes>(&mut self, l: L, block: usize, row: usize, tile: usize) {
         let (grid, shape) = (self.grid, self.images.out_shape);
@@ -290,8 +301,9 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         for tx in 0..grid.tiles_x {
             let size = (height, (shape.width - tx * TILE).min(TILE));
             let corner = image * shape.len() + shape.index(block, y, tx * TILE);
-            // SAFETY: block and tile are inside of M, so many rows and columns from the corner inside of the output.
+            // SAFETY: block and tile are inside M, the tile's rows and columns inside the output.
             unsafe {
+                // As for the input: whole tiles have code without comparisons.
                 if size == (TILE, TILE) {
                     self.transform_tile::<L, true>(l, from + tx, corner, size);
                 } else {
@@ -301,10 +313,10 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         }
     }
 
-    /// A^T M A of the tile at `from` in each plane of M, with its epilogue, to the output's pixels from `corner` on, in so many rows and columns.
+    /// A^T M A of the tile at `from` in each plane of M, with its epilogue, to the output's pixels from `corner` on, `height` by `width` of them.
     ///
     /// # Safety
-    /// The tile is inside of M, the rows and columns inside of the output, and [`TILE`] each where the tile is `WHOLE`.
+    /// The tile is inside M, the rows and columns inside the output, and [`TILE`] each if the tile is `WHOLE`.
     #[inline(always)]
     unsafe fn transform_tile<L: Lanes, const WHOLE: bool>(
         &mut self,
@@ -313,11 +325,12 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
         corner: usize,
         (height, width): (usize, usize),
     ) {
+        // Columns first: each takes P values of M and leaves TILE, so that 4 x 6 values wait in registers, not 6 x 6.
         let mut half = [[l.zero(); P]; TILE];
         for j in 0..P {
             let mut m = [l.zero(); P];
             for (i, m) in m.iter_mut().enumerate() {
-                // SAFETY: the tile is inside of this plane of M.
+                // SAFETY: the tile is inside this plane of M.
                 *m = unsafe { l.at(self.m, (i * P + j) * self.grid.m_plane + from) };
             }
             for (half, value) in half.iter_mut().zip(F::output(l, m)) {
@@ -331,7 +344,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
             for (j, value) in F::output(l, half).into_iter().enumerate() {
                 if WHOLE || j < width {
                     let at = corner + i * self.images.out_shape.row() + j;
-                    // SAFETY: the pixel is inside of the output.
+                    // SAFETY: the pixel is inside the output.
                     unsafe { self.images.epilogue.store(l, value, self.images.output, at) };
                 }
             }

@@ -45,7 +45,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Both buffers, at least so long; what they hold does not matter.
+    /// Both buffers, at least this long, with whatever they held before.
     fn planes(&mut self, v: usize, m: usize) -> (&mut [Block], &mut [Block]) {
         for (buffer, len) in [(&mut self.v, v), (&mut self.m, m)] {
             if buffer.len() < len {
@@ -76,7 +76,7 @@ impl Scratch {
 #[derive(Debug, Clone)]
 pub struct WinogradConv {
     params: ConvParams,
-    /// [plane][in block][phase][lane][out block] of 16 output channels.
+    /// [plane][in block][phase][lane][out block] of 16 output channels: the order in which they are multiplied, plane by plane.
     weights: Vec<Block>,
     bias: Vec<Block>,
 }
@@ -90,7 +90,7 @@ impl WinogradConv {
     /// Transforms and packs the weights (out, in, kernel rows, kernel columns), row-major, and the bias (out).
     ///
     /// # Errors
-    /// When kernel and stride are of neither kind, a size is zero, or a slice disagrees with the sizes.
+    /// If kernel and stride are of neither kind, a size is zero, or a slice disagrees with the sizes.
     pub fn new(params: ConvParams, weights: &[f32], bias: Option<&[f32]>) -> Result<Self> {
         params.check(weights, bias)?;
         let packed = match (params.kernel, params.stride) {
@@ -119,7 +119,7 @@ impl WinogradConv {
     /// Convolves all images into `output`, whose halo stays as it is.
     ///
     /// # Errors
-    /// When a shape disagrees, or the input's halo is smaller than the padding.
+    /// If a shape disagrees, or the input's halo is smaller than the padding.
     pub fn forward_into(
         &self,
         simd: Simd,
@@ -148,7 +148,7 @@ impl WinogradConv {
     /// Convolves images given as the blocks of their shape, halo included, one after the other.
     ///
     /// # Errors
-    /// When a shape or length disagrees, or the input's halo is smaller than the padding.
+    /// If a shape or length disagrees, or the input's halo is smaller than the padding.
     #[allow(clippy::too_many_arguments)]
     pub fn images(
         &self,
@@ -211,13 +211,15 @@ fn pack<const P: usize, F: Transform<P>>(params: &ConvParams, weights: &[f32]) -
     let (blocks, stride) = (params.out_channels.div_ceil(LANES), params.stride);
     let [rows, columns] = params.kernel;
     let phases = stride * stride;
-    // Channels of the planes: those of the last block of the input are followed by nothing, the other blocks are full.
+    // Only real channels have weights: the zeros that fill up the last block of the input are not multiplied, which saves most of the work of layers
+    // with a few channels more than a block.
     let plane = params.in_channels * phases * blocks;
     let mut packed = vec![Block::ZERO; P * P * plane];
     for (k, kernel) in weights.chunks_exact(rows * columns).enumerate() {
         let (o, c) = (k / params.in_channels, k % params.in_channels);
         let (block, lane) = (c / LANES, c % LANES);
         let lanes = (params.in_channels - block * LANES).min(LANES);
+        // Each phase of a strided kernel is a smaller kernel with stride 1 over the same phase of the input: more channels, and fewer taps.
         for phase in 0..phases {
             let mut g = [[0f64; 3]; 3];
             for y in (phase / stride..rows).step_by(stride) {

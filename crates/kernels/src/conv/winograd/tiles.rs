@@ -1,5 +1,10 @@
 //! Tiles of images to and from their transforms, in training.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "counted loops over small arrays stay in registers; iterators over them were a quarter slower on AVX2"
+)]
+
 use super::transform::{Axis, Output, TILE};
 use super::{PLANES, POINTS};
 use crate::blocked::Shape;
@@ -72,7 +77,7 @@ pub(super) struct Values {
 /// T X Tᵀ of the tile X at `from`, stored at `to`, or added to what is there.
 ///
 /// # Safety
-/// The I x I values at `from` are inside of `x`, the O x O values at `to` inside of `y`.
+/// The I x I values at `from` are inside `x`, the O x O values at `to` inside `y`.
 #[inline(always)]
 pub(super) unsafe fn transform<L: Lanes, T: Axis<I, O>, const I: usize, const O: usize>(
     l: L,
@@ -82,30 +87,36 @@ pub(super) unsafe fn transform<L: Lanes, T: Axis<I, O>, const I: usize, const O:
     to: Values,
     accumulate: bool,
 ) {
+    // Columns first, so that all loads are done when the first value is stored: `half` is what the registers have to hold.
     let mut half = [[l.zero(); I]; O];
-    for column in 0..I {
-        let mut values = [l.zero(); I];
-        for (row, value) in values.iter_mut().enumerate() {
-            // SAFETY: the caller says that the tile is inside.
-            *value = unsafe { l.at(x, from.start + row * from.row + column * from.column) };
+    // SAFETY: the caller says that both tiles are inside.
+    unsafe {
+        for column in 0..I {
+            let mut values = [l.zero(); I];
+            for row in 0..I {
+                values[row] = l.at(x, from.start + row * from.row + column * from.column);
+            }
+            let values = T::apply(l, values);
+            for row in 0..O {
+                half[row][column] = values[row];
+            }
         }
-        for (half, value) in half.iter_mut().zip(T::apply(l, values)) {
-            half[column] = value;
-        }
-    }
-    for (row, half) in half.into_iter().enumerate() {
-        for (column, value) in T::apply(l, half).into_iter().enumerate() {
-            let at = to.start + row * to.row + column * to.column;
-            // SAFETY: the caller says that the tile is inside.
-            unsafe {
-                let value = if accumulate { l.add(value, l.at(y, at)) } else { value };
+        for row in 0..O {
+            let values = T::apply(l, half[row]);
+            for column in 0..O {
+                let at = to.start + row * to.row + column * to.column;
+                let value = if accumulate {
+                    l.add(values[column], l.at(y, at))
+                } else {
+                    values[column]
+                };
                 l.put(value, y, at);
             }
         }
     }
 }
 
-/// Transforms a chunk of tiles of I x I pixels, which overlap by I - 4, to `planes` (36, tile, blocks), so many blocks from plane to plane.
+/// Transforms a chunk of tiles of I x I pixels, which overlap by I - 4, to `planes` (36, tile, blocks), `stride` blocks from plane to plane.
 #[inline(always)]
 pub(super) fn to_planes<L: Lanes, T: Axis<I, POINTS>, const I: usize>(
     l: L,
@@ -119,6 +130,7 @@ pub(super) fn to_planes<L: Lanes, T: Axis<I, POINTS>, const I: usize>(
     assert!(shape.halo >= border && (chunk.first + chunk.count).div_ceil(tiles(shape)) * shape.len() <= x.len());
     assert!(PLANES * stride <= planes.len() && chunk.count * blocks <= stride);
     let mut walk = TileWalk::new(shape, chunk.first);
+    // A tile's blocks are neighbours in the planes: the product then reads each vector of channels as one run.
     for tile in 0..chunk.count {
         for block in 0..blocks {
             let from = Values {
@@ -131,7 +143,7 @@ pub(super) fn to_planes<L: Lanes, T: Axis<I, POINTS>, const I: usize>(
                 row: POINTS * stride,
                 column: stride,
             };
-            // SAFETY: the tile and its border are inside of its plane and halo; the planes were compared with their length.
+            // SAFETY: the tile and its border are inside its plane and halo; the planes were compared with their length.
             unsafe { transform::<L, T, I, POINTS>(l, x, from, planes, to, false) };
         }
         walk.advance();
@@ -164,7 +176,7 @@ pub(super) fn from_planes<L: Lanes>(
                 row: shape.row(),
                 column: 1,
             };
-            // SAFETY: the tile is inside of its plane; the planes were compared with their length.
+            // SAFETY: the tile is inside its plane; the planes were compared with their length.
             unsafe { transform::<L, Output, POINTS, TILE>(l, planes, from, y, to, accumulate) };
         }
         walk.advance();

@@ -20,9 +20,36 @@ use crate::simd::Simd;
 /// planes of its sums once a chunk.
 const CHUNK: usize = 32;
 
-/// Blocks from one plane of transformed tiles to the next.
-fn plane_stride(channel_blocks: usize) -> usize {
-    CHUNK * channel_blocks + PLANE_PAD
+/// The planes of a chunk: V of the input with C blocks of channels, M of the output with K.
+struct Planes<'a> {
+    v: &'a mut [Block],
+    m: &'a mut [Block],
+    /// Blocks from plane to plane of V and of M.
+    v_stride: usize,
+    m_stride: usize,
+}
+
+impl Scratch {
+    /// Memory for the chunks of a layer.
+    fn of_layer(&mut self, c: usize, k: usize) -> Planes<'_> {
+        let [v_stride, m_stride] = [c, k].map(|blocks| CHUNK * blocks + PLANE_PAD);
+        let (v, m) = self.planes(PLANES * v_stride, PLANES * m_stride);
+        Planes {
+            v,
+            m,
+            v_stride,
+            m_stride,
+        }
+    }
+}
+
+/// The tiles of all images, chunk by chunk.
+fn chunks(shape: &Shape, images: usize) -> impl Iterator<Item = Chunk> {
+    let total = images * tiles(shape);
+    (0..total).step_by(CHUNK).map(move |first| Chunk {
+        first,
+        count: CHUNK.min(total - first),
+    })
 }
 
 /// y = conv(x, u): `x` and `y` share height and width; the halo of `x` is at least 1.
@@ -44,16 +71,17 @@ impl Kernel for Convolve<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let (c, k) = (self.x_shape.blocks(), self.y_shape.blocks());
-        let (v_stride, m_stride) = (plane_stride(c), plane_stride(k));
-        let (v, m) = self.scratch.planes(PLANES * v_stride, PLANES * m_stride);
-        let total = self.images * tiles(&self.x_shape);
-        for first in (0..total).step_by(CHUNK) {
-            let count = CHUNK.min(total - first);
-            let chunk = Chunk { first, count };
+        let Planes {
+            v,
+            m,
+            v_stride,
+            m_stride,
+        } = self.scratch.of_layer(c, k);
+        for chunk in chunks(&self.x_shape, self.images) {
             to_planes::<L, Input, POINTS>(l, self.x, &self.x_shape, chunk, v, v_stride);
             for (plane, u) in self.u.chunks_exact(floats(c) * k).enumerate() {
                 Product {
-                    windows: Windows::vectors(as_floats(&v[plane * v_stride..]), floats(c), count),
+                    windows: Windows::vectors(as_floats(&v[plane * v_stride..]), floats(c), chunk.count),
                     w: u,
                     out: &mut m[plane * m_stride..],
                     places: Places::vectors(k),
@@ -84,18 +112,19 @@ impl Kernel for WeightGradient<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let (c, k) = (self.x_shape.blocks(), self.dy_shape.blocks());
-        let (v_stride, m_stride) = (plane_stride(c), plane_stride(k));
-        let (v, m) = self.scratch.planes(PLANES * v_stride, PLANES * m_stride);
-        let total = self.images * tiles(&self.x_shape);
-        for first in (0..total).step_by(CHUNK) {
-            let count = CHUNK.min(total - first);
-            let chunk = Chunk { first, count };
+        let Planes {
+            v,
+            m,
+            v_stride,
+            m_stride,
+        } = self.scratch.of_layer(c, k);
+        for chunk in chunks(&self.x_shape, self.images) {
             // The tiles of x are transformed again here: keeping them from the forward pass would take 2.25 times the memory of the activations.
             to_planes::<L, Input, POINTS>(l, self.x, &self.x_shape, chunk, v, v_stride);
             to_planes::<L, OutputAdjoint, TILE>(l, self.dy, &self.dy_shape, chunk, m, m_stride);
             for (plane, du) in self.du.chunks_exact_mut(floats(c) * k).enumerate() {
                 TransposedProduct {
-                    windows: Windows::vectors(as_floats(&v[plane * v_stride..]), floats(c), count),
+                    windows: Windows::vectors(as_floats(&v[plane * v_stride..]), floats(c), chunk.count),
                     dy: &m[plane * m_stride..],
                     places: Places::vectors(k),
                     dw: du,

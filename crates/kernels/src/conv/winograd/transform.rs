@@ -10,7 +10,7 @@ pub(super) const TILE: usize = 4;
 
 /// A transform with `P` points: `P` inputs give [`TILE`] outputs of a kernel of `P - 3` taps.
 pub(super) trait Transform<const P: usize>: Copy {
-    /// G for a kernel of up to three taps; what a shorter kernel has not is zero.
+    /// G for a kernel of up to three taps; the taps that a shorter kernel lacks are zero.
     const G: [[f64; 3]; P];
 
     /// Bᵀ d
@@ -34,7 +34,7 @@ impl Transform<6> for ThreeTaps {
         [0.0, 0.0, 1.0],
     ];
 
-    // The points come in pairs ±p, whose rows share their even and their odd terms: a sum and a difference in place of two rows.
+    // The points come in pairs ±p, whose rows share their even and their odd terms: one sum and one difference instead of two whole rows.
     #[inline(always)]
     fn input<L: Lanes>(l: L, d: [L::V; 6]) -> [L::V; 6] {
         let (two, four, five) = (l.splat(2.0), l.splat(4.0), l.splat(5.0));
@@ -115,7 +115,7 @@ pub(super) fn transform_kernel<const P: usize, F: Transform<P>>(g: &[[f64; 3]; 3
 
 /// A linear map of `I` values to `O` values, for both axes of a tile in training.
 ///
-/// A trait in place of a function argument, because a call through a closure would not be compiled for the tier's instructions.
+/// A trait rather than a function argument, because a call through a closure would not be compiled for the tier's instructions.
 pub(super) trait Axis<const I: usize, const O: usize> {
     fn apply<L: Lanes>(l: L, x: [L::V; I]) -> [L::V; O];
 }
