@@ -75,6 +75,13 @@ impl Split {
     }
 }
 
+/// Whether a folder holds batch files of CIFAR-10 of this split, directly or in the archive's folder.
+pub fn is_in(folder: impl AsRef<Path>, split: Split) -> bool {
+    let folder = folder.as_ref();
+    let batches = |folder: &Path| split.files().iter().any(|file| folder.join(file).is_file());
+    batches(folder) || batches(&folder.join(ARCHIVE_FOLDER))
+}
+
 /// Loads one split whole: from a folder that holds the `.bin` files (or holds `cifar-10-batches-bin`, which does), or
 /// from the published `.tar.gz`, which is streamed and never unpacked. Pixels come out as `(N, 32, 32, 3)`.
 ///

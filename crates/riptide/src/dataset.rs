@@ -75,11 +75,11 @@ impl Dataset {
         }
     }
 
-    /// Whether these are CIFAR-10's images: by name, or because the path holds them in CIFAR-10's own layout.
+    /// Whether these are CIFAR-10's images: by name, or because the path is a folder in CIFAR-10's own layout.
     pub fn is_cifar10(&self) -> bool {
         match self {
             Self::Cifar10 => true,
-            Self::Path(path) => cifar10::is_here(path),
+            Self::Path(path) => [Split::Train, Split::Test].iter().any(|&split| cifar10::is_in(path, split)),
             Self::Auto | Self::Shapes => false,
         }
     }

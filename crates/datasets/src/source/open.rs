@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::cifar10::{Cifar10Source, Split};
+use crate::cifar10::{self, Cifar10Source, Split};
 use crate::error::Result;
 use crate::image_folder::{ImageFolder, Resize};
 use crate::npy::{NpyImages, NpyStream};
@@ -61,8 +61,7 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn Imag
         return Ok(Box::new(NpyStream::new(std::io::stdin().lock(), "standard input")?));
     }
     if path.is_dir() {
-        let batches = |folder: &Path| options.split.files().iter().any(|file| folder.join(file).is_file());
-        if batches(path) || batches(&path.join("cifar-10-batches-bin")) {
+        if cifar10::is_in(path, options.split) {
             return Ok(Box::new(Cifar10Source::open(path, options.split)?));
         }
         return Ok(Box::new(ImageFolder::open(path, options.resize)?));
