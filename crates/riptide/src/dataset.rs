@@ -8,7 +8,7 @@ use riptide_datasets::cifar10::{self, Split};
 use riptide_datasets::image_folder::Resize;
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX, TRAIN_FIRST_INDEX};
 use riptide_datasets::source::OpenOptions;
-use riptide_datasets::{DatasetError, ImageSet, cache};
+use riptide_datasets::{DatasetError, ImageSet, cache_dir};
 use riptide_models::Network;
 use riptide_pretrained::Pretrained;
 
@@ -161,5 +161,5 @@ fn cached_cifar10(split: Split) -> Result<ImageSet> {
 }
 
 fn cifar10_path() -> PathBuf {
-    cache::cifar10(&cache::dir(None))
+    cifar10::in_cache(cache_dir(None))
 }
