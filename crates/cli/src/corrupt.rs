@@ -128,11 +128,12 @@ fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> 
             "--severity all reads the images five times, which standard input cannot give; give one severity, or a file"
         );
     }
+    let open = args.images.sources()?;
     let mut bar = Bar::new();
     let mut writer: Option<NpyWriter> = None;
     let mut total = 0;
     for &severity in &severities {
-        let mut images = args.images.source()?;
+        let mut images = open()?;
         let Some(n) = images.remaining() else {
             bail!(
                 "{}: the number of images is not known beforehand",
@@ -183,13 +184,14 @@ fn to_folder(args: &CorruptArgs, corruptor: Corruptor, which: Which) -> anyhow::
         Which::All => Corruption::ALL.to_vec(),
         Which::One(corruption) => vec![corruption],
     };
-    let n = args.images.source()?.remaining().unwrap_or_default();
+    let open = args.images.sources()?;
+    let n = open()?.remaining().unwrap_or_default();
     let writer = Cifar10cWriter::new(corruptor, &args.out);
     let mut bar = Bar::new();
     bar.begin("corrupting", Some(n * 5 * wanted.len() as u64), Unit::Images);
     let mut written = Vec::new();
     for &corruption in &wanted {
-        written.extend(writer.write(&[corruption], || args.images.source())?);
+        written.extend(writer.write(&[corruption], &open)?);
         bar.advance(5 * n);
     }
     bar.end();

@@ -69,9 +69,11 @@ impl Reading {
 }
 
 impl ImagesArgs {
-    /// The images as the library's source, unchecked and at their own size.
-    pub fn source(&self) -> anyhow::Result<Box<dyn ImageSource>> {
-        Ok(riptide::datasets::source::open(riptide::locate(&self.images)?, self.reading.options(None))?)
+    /// What opens the images as the library's source, unchecked and at their own size, as often as they are needed.
+    pub fn sources(&self) -> anyhow::Result<impl Fn() -> riptide::datasets::Result<Box<dyn ImageSource>>> {
+        let path = riptide::locate(&self.images)?;
+        let options = self.reading.options(None);
+        Ok(move || riptide::datasets::source::open(&path, options))
     }
 
     /// Opens the images for networks that take images of `size` (height, width).
