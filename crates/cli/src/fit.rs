@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
-use riptide_models::train::{EpochSummary, Recipe, Teaching, Trainer, TrainingSet, untrained_student};
+use riptide_models::train::{EpochSummary, Recipe, Teaching, Trainer, TrainingSet, untrained_distilled};
 use riptide_models::{DistilledCnnConfig, Network};
 use serde::Serialize;
 
@@ -124,8 +124,8 @@ fn distil(args: &FitArgs, classifier: &Network, images: &ImageSet) -> anyhow::Re
         n_filters1: args.filters as usize,
         ..Default::default()
     };
-    let student = untrained_student(classifier, sizes, args.seed)?;
-    let mut trainer = Trainer::new(&student.into(), recipe.clone())?;
+    let distilled = untrained_distilled(classifier, sizes, args.seed)?;
+    let mut trainer = Trainer::new(&distilled, recipe.clone())?;
     let versions = recipe.augmentation.versions().unwrap_or(1);
     let bar = progress::images(Some((versions * images.len()) as u64), "asking the classifier");
     let teaching = Teaching::new(classifier, images.pixels(), &recipe, |n| bar.inc(n as u64))?;

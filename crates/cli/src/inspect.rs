@@ -84,7 +84,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Ending> {
 impl NetworkReport {
     fn of(network: &Network) -> Self {
         Self {
-            config: network.config(),
+            config: network.config().clone(),
             n_parameters: network.weights().iter().map(|(_, tensor)| tensor.elem_count()).sum(),
             digest: network.digest(),
         }

@@ -7,11 +7,11 @@
 //! NETWORK is a folder with config.json and model.safetensors, a Keras .h5 file, or (built with `--features onnx`) an .onnx file.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use candle_core::{D, Device, IndexOp, Module, Tensor};
+use riptide_files::npy::{self, Array};
 use riptide_models::Network;
 
 fn main() -> ExitCode {
@@ -30,21 +30,16 @@ fn classify() -> Result<(), Box<dyn Error>> {
         return Err("usage: classify NETWORK IMAGES.npy".into());
     };
     let network = Network::load(network)?;
-    let file = npyz::NpyFile::new(BufReader::new(
-        File::open(images).map_err(|error| format!("{images}: {error}"))?,
-    ))?;
-    let &[n, height, width, channels] = file.shape() else {
-        return Err(format!("{images} has shape {:?}, but (N, H, W, 3) is needed", file.shape()).into());
+    let bytes = std::fs::read(images).map_err(|error| format!("{images}: {error}"))?;
+    let Array { shape, values } = npy::decode::<u8>(&bytes).map_err(|error| format!("{images}: {error}"))?;
+    let &[n, _, _, 3] = shape.as_slice() else {
+        return Err(format!("{images} has shape {shape:?}, but (N, H, W, 3) is needed").into());
     };
-    if file.order() != npyz::Order::C {
-        return Err(format!("{images} is in Fortran order").into());
-    }
-    let shape = [n, height, width, channels].map(|axis| axis as usize);
-    let images = Tensor::from_vec(file.into_vec::<u8>()?, shape.to_vec(), &Device::Cpu)?;
+    let images = Tensor::from_vec(values, shape, &Device::Cpu)?;
 
     let mut out = std::io::stdout().lock();
-    for start in (0..shape[0]).step_by(256) {
-        let probabilities = network.forward(&images.i(start..shape[0].min(start + 256))?)?;
+    for start in (0..n).step_by(256) {
+        let probabilities = network.forward(&images.i(start..n.min(start + 256))?)?;
         let classes = probabilities.argmax(D::Minus1)?.to_vec1::<u32>()?;
         for (index, (class, row)) in classes.iter().zip(probabilities.to_vec2::<f32>()?).enumerate() {
             writeln!(out, "{}\t{class}\t{:.4}", start + index, row[*class as usize])?;

@@ -3,23 +3,17 @@
 use std::path::PathBuf;
 
 use candle_core::Shape;
+use riptide_files::FileError;
 
 /// Everything this crate's functions can fail with.
 ///
-/// Each variant says what was wrong, where, and where possible what to do about it.
+/// Each variant says what was wrong, where, and if possible what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was being done: "read", "write", "create".
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A configuration holds a value that no network can have.
     #[error("invalid configuration: {field} is {value}, but must be {expected}")]
     Config {
@@ -58,7 +52,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What the reader said.
-        source: Box<hdf5_reader::error::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A Keras file holds another network than the ones this crate knows.
     #[error("{}: {message}", path.display())]
@@ -181,14 +175,18 @@ pub enum ModelError {
     Onnx {
         /// The file.
         path: PathBuf,
-        /// What was wrong, and where possible what to do.
+        /// What was wrong, and if possible what to do.
         message: String,
     },
-    /// An ONNX file was given to a build that cannot read them.
-    #[error("{} is an ONNX file, which this build cannot read; build riptide-models with the feature onnx", path.display())]
-    OnnxDisabled {
+    /// A file was given to a build that cannot read files of its kind.
+    #[error("{} is {what}, which this build cannot read; build riptide-models with the feature {feature}", path.display())]
+    FeatureMissing {
         /// The file.
         path: PathBuf,
+        /// What it is: "a Keras file", "an ONNX file".
+        what: &'static str,
+        /// The feature that reads it.
+        feature: &'static str,
     },
     /// A training's loss is no longer finite.
     #[error(
@@ -232,16 +230,6 @@ pub enum ModelError {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Candle(#[source] Box<candle_core::Error>),
-}
-
-impl ModelError {
-    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.into(),
-            source,
-        }
-    }
 }
 
 impl From<candle_core::Error> for ModelError {

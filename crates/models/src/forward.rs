@@ -1,119 +1,112 @@
-//! What both architectures share on the way from images to probabilities.
+//! Any network by candle's own operations: for gradients, for devices other than the CPU, and as the reference that plans and training
+//! are tested against.
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, Tensor};
+use riptide_kernels::Padding;
 
-use crate::config::NetworkConfig;
+use crate::architecture::{Architecture, Block, Conv, Dense, Norm, Plain, Residual};
 use crate::error::ModelError;
-use crate::plan::Plan;
-use crate::preprocess::Preprocessing;
 use crate::weights::Weights;
 
-/// What a network takes and gives.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Input {
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-    pub(crate) n_classes: usize,
-    pub(crate) preprocessing: Preprocessing,
+/// Preprocessed images, (N, 3, H, W), to logits, (N, n_classes), with batch normalisation by the running statistics.
+pub(crate) fn logits(architecture: &Architecture, weights: &Weights, images: &Tensor) -> Result<Tensor, ModelError> {
+    let normalise = |norm: &Norm, y: &Tensor| by_running_statistics(weights, norm, y);
+    Forward {
+        weights,
+        normalise: &normalise,
+    }
+    .run(architecture, images)
 }
 
-impl NetworkConfig {
-    /// What the network takes and gives.
-    pub(crate) fn input(&self) -> Input {
-        let (height, width, n_classes, preprocessing) = match self {
-            Self::ResNet(c) => (c.height, c.width, c.n_classes, c.preprocessing),
-            Self::DistilledCnn(c) => (c.height, c.width, c.n_classes, c.preprocessing),
-            Self::Onnx(c) => (c.height, c.width, c.n_classes, c.preprocessing),
-        };
-        Input {
-            height,
-            width,
-            n_classes,
-            preprocessing,
+/// Logits to probabilities along the last axis.
+pub(crate) fn softmax(logits: &Tensor) -> Result<Tensor, ModelError> {
+    let exponentials = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
+    Ok(exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?)
+}
+
+/// One array of a batch normalisation, to be broadcast over (N, C, H, W).
+pub(crate) fn per_channel(values: &Tensor) -> Result<Tensor, ModelError> {
+    Ok(values.reshape((1, (), 1, 1))?)
+}
+
+/// What a pass reads, and how it normalises: training takes the batch's statistics.
+pub(crate) struct Forward<'a> {
+    pub(crate) weights: &'a Weights,
+    /// A convolution's output, (N, C, H, W), to the same shape.
+    pub(crate) normalise: &'a dyn Fn(&Norm, &Tensor) -> Result<Tensor, ModelError>,
+}
+
+impl Forward<'_> {
+    /// Preprocessed images to logits.
+    pub(crate) fn run(&self, architecture: &Architecture, images: &Tensor) -> Result<Tensor, ModelError> {
+        match architecture {
+            Architecture::Residual(Residual { stem, stages, fc }) => {
+                let mut x = self.conv(stem, images)?;
+                for block in stages.iter().flatten() {
+                    x = self.block(block, &x)?;
+                }
+                // The mean over the pixels.
+                self.dense(fc, &x.flatten_from(2)?.mean(D::Minus1)?)
+            }
+            Architecture::Plain(Plain { convs, hidden, last }) => {
+                let mut x = images.clone();
+                for conv in convs {
+                    x = self.conv(conv, &x)?;
+                }
+                // Keras flattens (N, H, W, C).
+                let flat = x.permute((0, 2, 3, 1))?.contiguous()?.flatten_from(1)?;
+                self.dense(last, &self.dense(hidden, &flat)?)
+            }
         }
     }
-}
 
-/// A network as a function of preprocessed images.
-pub(crate) trait Architecture {
-    /// What it takes and gives.
-    fn input(&self) -> Input;
-    /// The parameters.
-    fn weights(&self) -> &Weights;
-    /// The network compiled for the CPU.
-    fn plan(&self) -> Result<&Plan, ModelError>;
-    /// Preprocessed images, f32 (N, 3, H, W), to logits, f32 (N, n_classes), by candle's own operations.
-    fn layers(&self, x: &Tensor) -> candle_core::Result<Tensor>;
-}
-
-/// Images of either kind to logits.
-pub(crate) fn logits(network: &impl Architecture, images: &Tensor) -> Result<Tensor, ModelError> {
-    run(network, images, Output::Logits)
-}
-
-/// Images of either kind to class probabilities.
-pub(crate) fn probabilities(network: &impl Architecture, images: &Tensor) -> Result<Tensor, ModelError> {
-    run(network, images, Output::Probabilities)
-}
-
-/// What a caller asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    Logits,
-    Probabilities,
-}
-
-fn run(network: &impl Architecture, images: &Tensor, output: Output) -> Result<Tensor, ModelError> {
-    let input = network.input();
-    check(&input, images)?;
-    let n = images.dim(0)?;
-    if n == 0 {
-        return Ok(Tensor::zeros((0, input.n_classes), DType::F32, images.device())?);
-    }
-    if is_plannable(network, images) {
-        let plan = network.plan()?;
-        let images = images.flatten_all()?;
-        let values = match (images.dtype(), output) {
-            (DType::U8, Output::Logits) => plan.logits(&images.to_vec1()?)?,
-            (DType::U8, Output::Probabilities) => plan.predict_proba(&images.to_vec1()?)?,
-            (_, Output::Logits) => plan.logits_scaled(&images.to_vec1()?)?,
-            (_, Output::Probabilities) => plan.predict_proba_scaled(&images.to_vec1()?)?,
+    fn block(&self, block: &Block, x: &Tensor) -> Result<Tensor, ModelError> {
+        let shortcut = match &block.branch1 {
+            Some(branch1) => self.conv(branch1, x)?,
+            None => x.clone(),
         };
-        return Ok(Tensor::from_vec(values, (n, input.n_classes), &Device::Cpu)?);
+        let y = self.conv(&block.branch2b, &self.conv(&block.branch2a, x)?)?;
+        Ok((y + shortcut)?.relu()?)
     }
-    let logits = network.layers(&prepare(&input, images)?)?;
-    match output {
-        Output::Logits => Ok(logits),
-        Output::Probabilities => Ok(candle_nn::ops::softmax(&logits, D::Minus1)?),
+
+    fn conv(&self, conv: &Conv, x: &Tensor) -> Result<Tensor, ModelError> {
+        let weight = self.array(&conv.name, "weight")?;
+        let Padding {
+            top,
+            bottom,
+            left,
+            right,
+        } = conv.params().padding;
+        let y = if top == bottom && top == left && top == right {
+            x.conv2d(weight, top, conv.stride, 1, 1)?
+        } else {
+            // candle pads all sides alike.
+            let x = x.pad_with_zeros(2, top, bottom)?.pad_with_zeros(3, left, right)?;
+            x.conv2d(weight, 0, conv.stride, 1, 1)?
+        };
+        let y = match &conv.norm {
+            Some(norm) => (self.normalise)(norm, &y)?,
+            None => y.broadcast_add(&per_channel(self.array(&conv.name, "bias")?)?)?,
+        };
+        Ok(if conv.is_rectified { y.relu()? } else { y })
+    }
+
+    /// (N, in) to (N, out).
+    fn dense(&self, dense: &Dense, x: &Tensor) -> Result<Tensor, ModelError> {
+        let weight = self.array(&dense.name, "weight")?;
+        let bias = self.array(&dense.name, "bias")?;
+        Ok(x.matmul(&weight.t()?)?.broadcast_add(bias)?)
+    }
+
+    fn array(&self, layer: &str, array: &str) -> Result<&Tensor, ModelError> {
+        self.weights.get(&format!("{layer}.{array}"))
     }
 }
 
-/// Whether a plan gives what candle would: everything on the CPU, and nothing to be differentiated.
-fn is_plannable(network: &impl Architecture, images: &Tensor) -> bool {
-    matches!(images.dtype(), DType::U8 | DType::F32)
-        && images.device().is_cpu()
-        && !images.track_op()
-        && network.weights().are_plain_on_cpu()
-}
-
-/// Preprocesses raw images; images that already are stay as they are.
-pub(crate) fn prepare(input: &Input, images: &Tensor) -> Result<Tensor, ModelError> {
-    check(input, images)?;
-    match images.dtype() {
-        DType::U8 => input.preprocessing.apply(images),
-        _ => Ok(images.to_dtype(DType::F32)?),
-    }
-}
-
-/// Checks the layout and size of images.
-pub(crate) fn check(input: &Input, images: &Tensor) -> Result<(), ModelError> {
-    let Input { height, width, .. } = *input;
-    match (images.dtype(), images.dims()) {
-        (DType::U8, &[_, h, w, 3]) if (h, w) == (height, width) => Ok(()),
-        (dtype, &[_, 3, h, w]) if dtype.is_float() && (h, w) == (height, width) => Ok(()),
-        (dtype, dims) => Err(ModelError::Images {
-            found: format!("{} tensor of shape {dims:?}", dtype.as_str()),
-            expected: format!("u8 (N, {height}, {width}, 3) or f32 (N, 3, {height}, {width})"),
-        }),
-    }
+fn by_running_statistics(weights: &Weights, norm: &Norm, y: &Tensor) -> Result<Tensor, ModelError> {
+    let get = |array: &str| weights.get(&format!("{}.{array}", norm.name));
+    let scale = (get("weight")? / (get("running_var")? + norm.epsilon)?.sqrt()?)?;
+    let shift = (get("bias")? - (get("running_mean")? * &scale)?)?;
+    Ok(y.broadcast_mul(&per_channel(&scale)?)?
+        .broadcast_add(&per_channel(&shift)?)?)
 }

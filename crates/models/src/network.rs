@@ -1,139 +1,118 @@
-//! Every kind of network behind one type, with its files.
+//! Every kind of network behind one type.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use candle_core::{Device, Module, Tensor};
-use sha2::{Digest, Sha256};
+use candle_core::{DType, Device, Module, Tensor};
+use riptide_files::{atomic, digest};
+use riptide_kernels::Simd;
 
+use crate::architecture::Architecture;
 use crate::config::NetworkConfig;
-use crate::distilled::DistilledCnn;
 use crate::error::ModelError;
-use crate::import;
-use crate::onnx::{OnnxClassifier, OnnxOptions};
+use crate::formats::{self, Contents, ONNX_FILE, WEIGHTS_FILE};
+use crate::forward;
+use crate::onnx::OnnxClassifier;
+use crate::plan::{Lazy, Plan};
 use crate::preprocess::Preprocessing;
-use crate::resnet::ResNet;
-use crate::weights::{Weights, write_atomically};
-
-/// The name of the configuration in a network's folder.
-pub const CONFIG_FILE: &str = "config.json";
-/// The name of the parameters in a network's folder.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
-/// The name of an ONNX classifier in a network's folder.
-pub const ONNX_FILE: &str = "model.onnx";
+use crate::weights::Weights;
 
 /// A network of any kind.
 ///
+/// [`Module::forward`] takes u8 (N, H, W, 3) raw images, which it preprocesses as the configuration says, or f32 (N, 3, H, W) preprocessed
+/// ones, and gives class probabilities, f32 (N, n_classes). On the CPU it runs a [`Plan`], unless a gradient is asked for.
+///
 /// ```
-/// use riptide_models::{DistilledCnn, DistilledCnnConfig, Network};
+/// # #[cfg(feature = "train")] {
+/// use riptide_models::{DistilledCnnConfig, Network};
 ///
 /// let config = DistilledCnnConfig { n_filters1: 8, n_dense: 4, ..Default::default() };
-/// let network = Network::from(DistilledCnn::random(config, 0)?);
+/// let network = Network::random(config, 0)?;
 /// let folder = std::env::temp_dir().join("riptide-network-example");
 /// network.save(&folder)?;
 /// assert_eq!(Network::load(&folder)?.digest(), network.digest());
 /// # std::fs::remove_dir_all(folder)?;
+/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub enum Network {
-    /// A residual network.
-    ResNet(ResNet),
-    /// A distilled network.
-    DistilledCnn(DistilledCnn),
-    /// A classifier from an ONNX file.
+pub struct Network {
+    config: NetworkConfig,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Layers(Layers),
     Onnx(OnnxClassifier),
 }
 
+/// A network whose layers are known.
+#[derive(Debug, Clone)]
+struct Layers {
+    architecture: Arc<Architecture>,
+    weights: Weights,
+    plan: Lazy<Plan>,
+}
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Logits,
+    Probabilities,
+}
+
 impl Network {
-    /// Builds a network from its configuration and parameters.
+    /// Builds a network from its configuration and parameters, which must be exactly those that [`NetworkConfig::parameters`] lists.
     ///
     /// # Errors
     /// Those of [`NetworkConfig::validate`] and [`Weights::check`]; [`ModelError::Opaque`] for the configuration of an ONNX file.
-    pub fn new(config: NetworkConfig, weights: Weights) -> Result<Self, ModelError> {
-        match config {
-            NetworkConfig::ResNet(config) => ResNet::new(config, weights).map(Self::ResNet),
-            NetworkConfig::DistilledCnn(config) => DistilledCnn::new(config, weights).map(Self::DistilledCnn),
-            NetworkConfig::Onnx(_) => Err(ModelError::Opaque {
-                operation: "building from parameters",
-            }),
-        }
-    }
-
-    /// Loads a network from a folder that [`Network::save`] wrote, from a Keras `.h5` file, or from an `.onnx` file. Of an ONNX file
-    /// everything is taken from the file and raw images are scaled by instance; [`OnnxClassifier::load`] has options, and
-    /// [`Network::with_preprocessing`] changes the latter.
-    ///
-    /// # Errors
-    /// [`ModelError::NotANetwork`] where the path holds neither, else what the readers say: [`ModelError::Io`], [`ModelError::ConfigFile`],
-    /// [`ModelError::Safetensors`], [`ModelError::Hdf5`], and those of [`Network::new`].
-    pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
-        let path = path.as_ref();
-        let metadata = std::fs::metadata(path).map_err(|source| ModelError::io("read", path, source))?;
-        if metadata.is_dir() {
-            return Self::load_folder(path);
-        }
-        let is_hdf5 = path.extension().is_some_and(|extension| {
-            ["h5", "hdf5", "keras_h5"]
-                .iter()
-                .any(|known| extension.eq_ignore_ascii_case(known))
-        });
-        if is_hdf5 || import::keras::is_hdf5(path)? {
-            return import::keras::load(path);
-        }
-        if path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
-        {
-            return OnnxClassifier::load(path, OnnxOptions::default()).map(Self::Onnx);
-        }
-        Err(ModelError::NotANetwork {
-            path: path.into(),
-            message: format!(
-                "is not a network; give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, a Keras .h5 file, or an .onnx file"
-            ),
-        })
-    }
-
-    fn load_folder(folder: &Path) -> Result<Self, ModelError> {
-        let path = folder.join(CONFIG_FILE);
-        if !path.is_file() {
-            let message = format!("is a folder without {CONFIG_FILE}, so it does not hold a network");
-            return Err(ModelError::NotANetwork {
-                path: folder.into(),
-                message,
-            });
-        }
-        let json = std::fs::read(&path).map_err(|source| ModelError::io("read", &path, source))?;
-        let config: NetworkConfig = serde_json::from_slice(&json).map_err(|source| ModelError::ConfigFile {
-            path: path.clone(),
-            source,
-        })?;
+    pub fn new(config: impl Into<NetworkConfig>, weights: Weights) -> Result<Self, ModelError> {
+        let config = config.into();
         config.validate()?;
-        if let NetworkConfig::Onnx(config) = config {
-            return OnnxClassifier::load_as(&folder.join(ONNX_FILE), config).map(Self::Onnx);
-        }
-        Self::new(config, Weights::load(folder.join(WEIGHTS_FILE))?)
+        let Some(architecture) = config.architecture() else {
+            return Err(ModelError::Opaque {
+                operation: "building from parameters",
+            });
+        };
+        weights.check(&config)?;
+        let kind = Kind::Layers(Layers {
+            architecture: Arc::new(architecture),
+            weights,
+            plan: Lazy::default(),
+        });
+        Ok(Self { config, kind })
     }
 
-    /// Writes `config.json` and `model.safetensors` (`model.onnx` for an ONNX file) into `folder`, which is made where it does not exist. Each file is written under a temporary
-    /// name and then renamed.
+    /// Loads a network from a folder that [`Network::save`] wrote, from a Keras `.h5` file (feature `keras`), or from an `.onnx` file
+    /// (feature `onnx`). Of an ONNX file everything is taken from the file, and raw images are scaled by instance;
+    /// [`OnnxClassifier::load`] has options, and [`Network::with_preprocessing`] changes the latter.
     ///
     /// # Errors
-    /// [`ModelError::Io`] where the folder or a file cannot be written.
+    /// [`ModelError::NotANetwork`] if the path holds none of these, [`ModelError::FeatureMissing`] if this build lacks the feature, else
+    /// what the readers say: [`ModelError::File`], [`ModelError::ConfigFile`], [`ModelError::Safetensors`], [`ModelError::NotHdf5`],
+    /// [`ModelError::Hdf5`], [`ModelError::UnknownArchitecture`], [`ModelError::MissingLayer`], [`ModelError::LayerShape`],
+    /// [`ModelError::LayerSetting`], and those of [`Network::new`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        match formats::read(path.as_ref())? {
+            Contents::Layers(config, weights) => Self::new(config, weights),
+            Contents::Onnx(classifier) => Ok(classifier.into()),
+        }
+    }
+
+    /// Writes `config.json` and `model.safetensors` (`model.onnx` for an ONNX file) into `folder`, which is made if it does not exist. Each
+    /// file is written under a temporary name and then renamed.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] if the folder or a file cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), ModelError> {
         let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(|source| ModelError::io("create", folder, source))?;
-        match self {
-            Self::Onnx(classifier) => write_atomically(&folder.join(ONNX_FILE), classifier.file())?,
-            _ => self.weights().save(folder.join(WEIGHTS_FILE))?,
+        formats::create(folder)?;
+        match &self.kind {
+            Kind::Onnx(classifier) => atomic::write(folder.join(ONNX_FILE), classifier.file())?,
+            Kind::Layers(layers) => layers.weights.save(folder.join(WEIGHTS_FILE))?,
         }
-        let path = folder.join(CONFIG_FILE);
-        let mut json = serde_json::to_vec_pretty(&self.config()).map_err(|source| ModelError::ConfigFile {
-            path: path.clone(),
-            source,
-        })?;
-        json.push(b'\n');
-        write_atomically(&path, &json)
+        formats::write_config(folder, &self.config)
     }
 
     /// SHA-256, in hexadecimal, of everything that the outputs depend on: configuration, names, shapes and values of the parameters.
@@ -142,90 +121,67 @@ impl Network {
     /// spaces, then for every parameter in the order of the names the length of its name, its name, its number of axes, its axes (numbers as 64-bit
     /// little-endian) and its values (f32 little-endian); or the bytes of the ONNX file.
     pub fn digest(&self) -> String {
-        let mut hasher = Sha256::new();
+        let mut hasher = digest::Hasher::default();
         // Neither can fail: a validated configuration is plain numbers, and the parameters were read back once when they were checked.
-        hasher.update(serde_json::to_vec(&self.config()).unwrap_or_default());
-        match self {
-            Self::Onnx(classifier) => hasher.update(classifier.file()),
-            _ => {
-                let _ = self.weights().feed(&mut hasher);
+        hasher.update(serde_json::to_vec(&self.config).unwrap_or_default());
+        match &self.kind {
+            Kind::Onnx(classifier) => hasher.update(classifier.file()),
+            Kind::Layers(layers) => {
+                let _ = layers.weights.feed(&mut hasher);
             }
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hasher.finish()
     }
 
     /// The configuration.
-    pub fn config(&self) -> NetworkConfig {
-        match self {
-            Self::ResNet(network) => network.config().clone().into(),
-            Self::DistilledCnn(network) => network.config().clone().into(),
-            Self::Onnx(classifier) => NetworkConfig::Onnx(classifier.config().clone()),
-        }
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
     }
 
     /// The parameters by canonical name; none for an ONNX file.
     pub fn weights(&self) -> &Weights {
-        match self {
-            Self::ResNet(network) => network.weights(),
-            Self::DistilledCnn(network) => network.weights(),
-            Self::Onnx(_) => Weights::none(),
+        match &self.kind {
+            Kind::Layers(layers) => &layers.weights,
+            Kind::Onnx(_) => Weights::none(),
         }
     }
 
     /// The number of classes.
     pub fn n_classes(&self) -> usize {
-        match self {
-            Self::ResNet(network) => network.config().n_classes,
-            Self::DistilledCnn(network) => network.config().n_classes,
-            Self::Onnx(classifier) => classifier.config().n_classes,
-        }
+        self.config.input().n_classes
     }
 
     /// Height and width of the images that the network takes.
     pub fn input_size(&self) -> (usize, usize) {
-        match self {
-            Self::ResNet(network) => (network.config().height, network.config().width),
-            Self::DistilledCnn(network) => (network.config().height, network.config().width),
-            Self::Onnx(classifier) => (classifier.config().height, classifier.config().width),
-        }
+        let input = self.config.input();
+        (input.height, input.width)
     }
 
     /// What raw images go through before the network.
     pub fn preprocessing(&self) -> Preprocessing {
-        match self {
-            Self::ResNet(network) => network.config().preprocessing,
-            Self::DistilledCnn(network) => network.config().preprocessing,
-            Self::Onnx(classifier) => classifier.config().preprocessing,
-        }
+        self.config.input().preprocessing
     }
 
-    /// The same network with another preprocessing, for weights that were trained with one that their file does not tell.
+    /// The same network with another preprocessing, for weights whose file does not say which one they were trained with.
     ///
     /// # Errors
-    /// [`ModelError::Config`] where the preprocessing is invalid.
+    /// [`ModelError::Config`] if the preprocessing is invalid.
     pub fn with_preprocessing(self, preprocessing: Preprocessing) -> Result<Self, ModelError> {
-        let weights = self.weights().clone();
-        let mut config = self.config();
-        if let Self::Onnx(classifier) = self {
-            return classifier.with_preprocessing(preprocessing).map(Self::Onnx);
+        match self.kind {
+            Kind::Layers(layers) => Self::new(self.config.with_preprocessing(preprocessing), layers.weights),
+            Kind::Onnx(classifier) => Ok(classifier.with_preprocessing(preprocessing)?.into()),
         }
-        match &mut config {
-            NetworkConfig::ResNet(config) => config.preprocessing = preprocessing,
-            NetworkConfig::DistilledCnn(config) => config.preprocessing = preprocessing,
-            NetworkConfig::Onnx(config) => config.preprocessing = preprocessing,
-        }
-        Self::new(config, weights)
     }
 
     /// Class probabilities, row-major (n, n_classes), of raw images, u8 (n, height, width, 3), a bounded number at a time;
     /// `progress` is told the number of images after each part.
     ///
     /// # Errors
-    /// [`ModelError::Images`] where the bytes are not a whole number of images, and those of the network's own pass.
+    /// [`ModelError::Images`] if the bytes are not a whole number of images, and those of the network's own pass.
     pub fn predict_proba(&self, pixels: &[u8], mut progress: impl FnMut(usize)) -> Result<Vec<f32>, ModelError> {
         const CHUNK: usize = 4096;
         let (height, width) = self.input_size();
-        let bytes = 3 * height * width;
+        let bytes = self.config.input().image_len();
         if !pixels.len().is_multiple_of(bytes) {
             return Err(ModelError::Images {
                 found: format!("slice of {} bytes", pixels.len()),
@@ -242,55 +198,74 @@ impl Network {
         Ok(all)
     }
 
-    /// A copy on another device. An ONNX classifier stays on the CPU.
-    ///
-    /// # Errors
-    /// [`ModelError::Candle`] where the device refuses.
-    pub fn to_device(&self, device: &Device) -> Result<Self, ModelError> {
-        match self {
-            Self::ResNet(network) => network.to_device(device).map(Self::ResNet),
-            Self::DistilledCnn(network) => network.to_device(device).map(Self::DistilledCnn),
-            Self::Onnx(classifier) => Ok(Self::Onnx(classifier.clone())),
-        }
-    }
-
     /// What the last layer gives before softmax: f32 (N, n_classes), for the same images as [`Module::forward`] takes.
     ///
     /// # Errors
-    /// [`ModelError::Images`] where the images have another layout or size, [`ModelError::Candle`] where an operation fails.
+    /// [`ModelError::Images`] if the images have another layout or size, [`ModelError::Candle`] if an operation fails.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor, ModelError> {
-        match self {
-            Self::ResNet(network) => network.logits(images),
-            Self::DistilledCnn(network) => network.logits(images),
-            Self::Onnx(classifier) => classifier.logits(images),
+        match &self.kind {
+            Kind::Layers(layers) => layers.run(&self.config, images, Output::Logits),
+            Kind::Onnx(classifier) => classifier.logits(images),
         }
     }
+
+    /// Whether a [`Plan`] gives what candle would: the layers are known, and their parameters are plain ones on the CPU.
+    pub(crate) fn is_plannable(&self) -> bool {
+        match &self.kind {
+            Kind::Layers(layers) => layers.weights.are_plain_on_cpu(),
+            Kind::Onnx(_) => false,
+        }
+    }
+}
+
+impl Layers {
+    fn run(&self, config: &NetworkConfig, images: &Tensor, output: Output) -> Result<Tensor, ModelError> {
+        let input = config.input();
+        input.check(images)?;
+        let n = images.dim(0)?;
+        if n == 0 {
+            return Ok(Tensor::zeros((0, input.n_classes), DType::F32, images.device())?);
+        }
+        if is_plain(images) && self.weights.are_plain_on_cpu() {
+            let plan = self
+                .plan
+                .get_or_compile(|| Plan::new(config, &self.weights, Simd::current()?))?;
+            let images = images.flatten_all()?;
+            let values = match (images.dtype(), output) {
+                (DType::U8, Output::Logits) => plan.logits(&images.to_vec1()?)?,
+                (DType::U8, Output::Probabilities) => plan.predict_proba(&images.to_vec1()?)?,
+                (_, Output::Logits) => plan.logits_scaled(&images.to_vec1()?)?,
+                (_, Output::Probabilities) => plan.predict_proba_scaled(&images.to_vec1()?)?,
+            };
+            return Ok(Tensor::from_vec(values, (n, input.n_classes), &Device::Cpu)?);
+        }
+        let logits = forward::logits(&self.architecture, &self.weights, &input.prepare(images)?)?;
+        match output {
+            Output::Logits => Ok(logits),
+            Output::Probabilities => forward::softmax(&logits),
+        }
+    }
+}
+
+/// Whether a plan can take the images: they are on the CPU, and nothing is to be differentiated.
+fn is_plain(images: &Tensor) -> bool {
+    matches!(images.dtype(), DType::U8 | DType::F32) && images.device().is_cpu() && !images.track_op()
 }
 
 impl Module for Network {
     fn forward(&self, images: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::ResNet(network) => network.forward(images),
-            Self::DistilledCnn(network) => network.forward(images),
-            Self::Onnx(classifier) => classifier.forward(images),
+        match &self.kind {
+            Kind::Layers(layers) => Ok(layers.run(&self.config, images, Output::Probabilities)?),
+            Kind::Onnx(classifier) => classifier.forward(images),
         }
-    }
-}
-
-impl From<ResNet> for Network {
-    fn from(network: ResNet) -> Self {
-        Self::ResNet(network)
     }
 }
 
 impl From<OnnxClassifier> for Network {
     fn from(classifier: OnnxClassifier) -> Self {
-        Self::Onnx(classifier)
-    }
-}
-
-impl From<DistilledCnn> for Network {
-    fn from(network: DistilledCnn) -> Self {
-        Self::DistilledCnn(network)
+        Self {
+            config: NetworkConfig::Onnx(classifier.config().clone()),
+            kind: Kind::Onnx(classifier),
+        }
     }
 }

@@ -15,13 +15,15 @@ const CHUNK: usize = 512;
 /// A classifier and the network that was distilled from it.
 ///
 /// ```
-/// use riptide_models::{DistilledCnn, DistilledCnnConfig, NetworkPair, ResNet, ResNetConfig};
+/// # #[cfg(feature = "train")] {
+/// use riptide_models::{DistilledCnnConfig, Network, NetworkPair, ResNetConfig};
 ///
-/// let classifier = ResNet::random(ResNetConfig { depth: 8, n_filters1: 4, ..Default::default() }, 0)?;
-/// let distilled = DistilledCnn::random(DistilledCnnConfig { n_filters1: 8, ..Default::default() }, 0)?;
-/// let pair = NetworkPair::new(classifier.into(), distilled.into())?;
+/// let classifier = Network::random(ResNetConfig { depth: 8, n_filters1: 4, ..Default::default() }, 0)?;
+/// let distilled = Network::random(DistilledCnnConfig { n_filters1: 8, ..Default::default() }, 0)?;
+/// let pair = NetworkPair::new(classifier, distilled)?;
 /// let probabilities = pair.probabilities(&vec![0; 2 * 32 * 32 * 3], [2, 32, 32], |_done| ())?;
 /// assert_eq!((probabilities.classifier.len(), probabilities.distilled.len()), (20, 20));
+/// # }
 /// # Ok::<(), riptide_models::ModelError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ impl NetworkPair {
     /// Pairs two networks.
     ///
     /// # Errors
-    /// [`ModelError::Pair`] where they differ in number of classes or size of images.
+    /// [`ModelError::Pair`] if they differ in number of classes or size of images.
     pub fn new(classifier: Network, distilled: Network) -> Result<Self, ModelError> {
         let disagreement = |what, classifier: String, distilled: String| ModelError::Pair {
             what,
@@ -106,7 +108,7 @@ impl NetworkPair {
                 expected: format!("u8 (N, {h}, {w}, 3)"),
             });
         }
-        let plan = match self.is_plannable() {
+        let plan = match self.classifier.is_plannable() && self.distilled.is_plannable() {
             true => Some(self.plan()?),
             false => None,
         };
@@ -132,18 +134,11 @@ impl NetworkPair {
         Ok(all)
     }
 
-    /// Whether both networks can be compiled: neither is an ONNX file, and all parameters are plain ones on the CPU.
-    fn is_plannable(&self) -> bool {
-        [&self.classifier, &self.distilled]
-            .iter()
-            .all(|network| !matches!(network, Network::Onnx(_)) && network.weights().are_plain_on_cpu())
-    }
-
     fn plan(&self) -> Result<&PairPlan, ModelError> {
         self.plan.get_or_compile(|| {
             PairPlan::new(
-                (&self.classifier.config(), self.classifier.weights()),
-                (&self.distilled.config(), self.distilled.weights()),
+                (self.classifier.config(), self.classifier.weights()),
+                (self.distilled.config(), self.distilled.weights()),
                 Simd::current()?,
             )
         })

@@ -38,7 +38,7 @@ impl Preprocessing {
     /// Checks the constants.
     ///
     /// # Errors
-    /// [`ModelError::Config`] where a mean is not finite, or a standard deviation is not finite and above 0.
+    /// [`ModelError::Config`] if a mean is not finite, or a standard deviation is not finite and above 0.
     pub fn validate(&self) -> Result<(), ModelError> {
         if let Self::MeanStd { mean, std } = self {
             if let Some(value) = mean.iter().find(|value| !value.is_finite()) {
@@ -83,7 +83,7 @@ impl Preprocessing {
     /// `images` is u8 (N, H, W, 3); the result is f32 (N, 3, H, W) on the same device.
     ///
     /// # Errors
-    /// [`ModelError::Images`] where `images` has another type or shape.
+    /// [`ModelError::Images`] if `images` has another type or shape.
     pub fn apply(&self, images: &Tensor) -> Result<Tensor, ModelError> {
         let (n, height, width) = match (images.dtype(), images.dims()) {
             (DType::U8, &[n, height, width, 3]) if height * width > 0 => (n, height, width),
@@ -118,7 +118,7 @@ impl Preprocessing {
 /// population standard deviation over all its pixels and channels.
 ///
 /// # Errors
-/// [`ModelError::Images`] where `images` has another type or shape.
+/// [`ModelError::Images`] if `images` has another type or shape.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -3,7 +3,8 @@
 
 use candle_core::{DType, Device, Module, Tensor};
 use proptest::prelude::*;
-use riptide_models::{DistilledCnn, DistilledCnnConfig, ModelError, NetworkConfig, ResNet, ResNetConfig, same_padding};
+use riptide_kernels::Padding;
+use riptide_models::{DistilledCnnConfig, ModelError, Network, NetworkConfig, ResNetConfig};
 
 #[test]
 fn defaults_are_the_published_networks() {
@@ -39,7 +40,7 @@ fn sizes_that_do_not_fit_in_memory_are_refused_before_anything_is_allocated() {
         ..Default::default()
     };
     assert!(matches!(
-        DistilledCnn::random(config, 0).unwrap_err(),
+        Network::random(config, 0).unwrap_err(),
         ModelError::Config {
             field: "the number of parameters",
             ..
@@ -49,7 +50,7 @@ fn sizes_that_do_not_fit_in_memory_are_refused_before_anything_is_allocated() {
 
 proptest! {
     #[test]
-    fn resnet_configurations_are_valid_exactly_where_they_say(
+    fn resnet_configurations_are_valid_exactly_if_they_say(
         depth in 0usize..40, n_classes in 0usize..5, n_filters1 in 0usize..4, height in 0usize..5, epsilon in -1.0f64..2.0, momentum in -0.5f64..1.5
     ) {
         let config = ResNetConfig {
@@ -58,13 +59,13 @@ proptest! {
         let valid = depth >= 8 && (depth - 2) % 6 == 0 && n_classes >= 2 && n_filters1 >= 1 && height >= 1
             && epsilon > 0.0 && epsilon <= 1.0 && (0.0..1.0).contains(&momentum);
         prop_assert_eq!(config.validate().is_ok(), valid);
-        prop_assert_eq!(ResNet::random(config, 0).is_ok(), valid);
+        prop_assert_eq!(Network::random(config, 0).is_ok(), valid);
     }
 
     #[test]
     fn valid_resnets_give_probabilities(depth in 1usize..3, n_filters1 in 1usize..4, height in 1usize..9, width in 1usize..9, n in 1usize..3) {
         let config = ResNetConfig { depth: 6 * depth + 2, n_filters1, n_classes: 3, height, width, ..Default::default() };
-        let network = ResNet::random(config, 1).unwrap();
+        let network = Network::random(config, 1).unwrap();
         check_probabilities(&network, [n, height, width]);
     }
 
@@ -76,12 +77,12 @@ proptest! {
         let config = DistilledCnnConfig {
             n_conv_layers, n_filters1, n_dense, kernel1, kernel2, kernel3, height, width, n_classes: 3, ..Default::default()
         };
-        let network = DistilledCnn::random(config, 1).unwrap();
+        let network = Network::random(config, 1).unwrap();
         check_probabilities(&network, [n, height, width]);
     }
 
     #[test]
-    fn distilled_configurations_are_valid_exactly_where_they_say(
+    fn distilled_configurations_are_valid_exactly_if_they_say(
         n_conv_layers in 0usize..5, n_filters1 in 0usize..6, n_dense in 0usize..3, kernel1 in 0usize..40, n_classes in 0usize..4
     ) {
         let config = DistilledCnnConfig { n_conv_layers, n_filters1, n_dense, kernel1, n_classes, height: 4, width: 4, ..Default::default() };
@@ -100,7 +101,7 @@ proptest! {
 
     #[test]
     fn same_padding_makes_the_windows_fit(size in 1usize..70, kernel in 1usize..8, stride in 1usize..5) {
-        let (before, after) = same_padding(size, kernel, stride);
+        let Padding { top: before, bottom: after, .. } = Padding::same([kernel, 1], stride, size, 1);
         let output = size.div_ceil(stride);
         // The last window ends within the padded axis, and there is no padding that no window needs.
         prop_assert!((output - 1) * stride + kernel <= size + before + after);

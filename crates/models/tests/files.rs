@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use riptide_files::FileError;
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::{
-    CONFIG_FILE, DistilledCnn, DistilledCnnConfig, ModelError, Network, NetworkConfig, NetworkPair, ResNet,
-    ResNetConfig, WEIGHTS_FILE, Weights,
+    CONFIG_FILE, DistilledCnnConfig, ModelError, Network, NetworkConfig, NetworkPair, ResNetConfig, WEIGHTS_FILE,
+    Weights,
 };
 
 fn small() -> Network {
@@ -19,7 +20,7 @@ fn small() -> Network {
         width: 8,
         ..Default::default()
     };
-    DistilledCnn::random(config, 1).unwrap().into()
+    Network::random(config, 1).unwrap()
 }
 
 fn saved() -> tempfile::TempDir {
@@ -54,7 +55,7 @@ fn both_networks_survive_saving() {
         },
         ..Default::default()
     };
-    for network in [Network::from(ResNet::random(resnet, 3).unwrap()), small()] {
+    for network in [Network::random(resnet, 3).unwrap(), small()] {
         let folder = tempfile::tempdir().unwrap();
         network.save(folder.path().join("a/b")).unwrap();
         let again = Network::load(folder.path().join("a/b")).unwrap();
@@ -79,7 +80,10 @@ fn the_digest_depends_on_every_value_and_on_the_configuration() {
     let bias = weights.get("dense2.bias").unwrap();
     let bias = (bias + 1e-6).unwrap();
     weights.insert("dense2.bias", bias);
-    assert_ne!(Network::new(network.config(), weights).unwrap().digest(), digest);
+    assert_ne!(
+        Network::new(network.config().clone(), weights).unwrap().digest(),
+        digest
+    );
 }
 
 #[test]
@@ -130,7 +134,7 @@ fn truncated_weights_are_refused() {
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(
         Network::load(folder.path()).unwrap_err(),
-        ModelError::Io { action: "read", .. }
+        ModelError::File(FileError { action: "read", .. })
     ));
 }
 
@@ -231,7 +235,7 @@ fn a_folder_that_cannot_be_written_is_an_error() {
     std::fs::write(&file, "").unwrap();
     assert!(matches!(
         small().save(file.join("below")).unwrap_err(),
-        ModelError::Io { action: "create", .. }
+        ModelError::File(FileError { action: "create", .. })
     ));
 }
 
@@ -245,7 +249,7 @@ fn pairs_that_disagree_are_refused() {
             width: 8,
             ..Default::default()
         };
-        Network::from(DistilledCnn::random(config, 0).unwrap())
+        Network::random(config, 0).unwrap()
     };
     assert!(matches!(
         NetworkPair::new(network(2, 8), network(3, 8)).unwrap_err(),
@@ -277,7 +281,21 @@ fn onnx_files_need_the_feature() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/resnet_nchw.onnx");
     let error = Network::load(path).unwrap_err();
     assert!(
-        matches!(error, ModelError::OnnxDisabled { .. }) && error.to_string().contains("feature onnx"),
+        matches!(error, ModelError::FeatureMissing { feature: "onnx", .. })
+            && error.to_string().contains("feature onnx"),
         "{error}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn files_of_a_network_are_as_readable_as_any_other() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = saved();
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(folder.path().join(name)).unwrap();
+        metadata.permissions().mode()
+    };
+    std::fs::write(folder.path().join("plain"), b"").unwrap();
+    assert_eq!([mode(CONFIG_FILE), mode(WEIGHTS_FILE)], [mode("plain"); 2]);
 }

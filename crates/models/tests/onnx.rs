@@ -38,7 +38,7 @@ fn assert_close(found: &Tensor, expected: &[f32], tolerance: f32) {
 
 #[test]
 fn both_layouts_match_numpy() {
-    let config = |name: &str| match Network::load(fixture(name)).unwrap().config() {
+    let config = |name: &str| match Network::load(fixture(name)).unwrap().config().clone() {
         NetworkConfig::Onnx(config) => (
             config.layout,
             config.output,
@@ -177,7 +177,7 @@ fn damaged_files_are_errors() {
     }
     assert!(matches!(
         Network::load(folder.path().join("missing.onnx")).unwrap_err(),
-        ModelError::Io { .. }
+        ModelError::File(_)
     ));
 }
 

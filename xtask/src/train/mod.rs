@@ -12,8 +12,8 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use riptide_datasets::ImageSet;
 use riptide_datasets::cifar10::Split;
 use riptide_datasets::shapes::{Shapes, TRAIN_FIRST_INDEX};
-use riptide_models::train::{Augmentation, Recipe, Targets, Trainer, TrainingSet, untrained_student};
-use riptide_models::{DistilledCnnConfig, Network, ResNet, ResNetConfig};
+use riptide_models::train::{Augmentation, Recipe, Targets, Trainer, TrainingSet, untrained_distilled};
+use riptide_models::{DistilledCnnConfig, Network, NetworkConfig, ResNetConfig};
 
 use self::metrics::{Metrics, Row};
 use self::teacher::{Kept, Lessons, validate};
@@ -337,7 +337,7 @@ fn initial(args: &TrainArgs, images: &ImageSet, teacher: Option<&Network>) -> an
     let (height, width, n_classes) = (images.height(), images.width(), images.class_names().len());
     if let Some(from) = &args.from {
         let network = Network::load(from)?;
-        let is_distilled = matches!(network, Network::DistilledCnn(_));
+        let is_distilled = matches!(network.config(), NetworkConfig::DistilledCnn(_));
         ensure!(
             is_distilled == (args.what == What::Distilled),
             "--from {}: this is the other kind of network",
@@ -361,7 +361,7 @@ fn initial(args: &TrainArgs, images: &ImageSet, teacher: Option<&Network>) -> an
                 n_dense: args.dense,
                 ..Default::default()
             };
-            untrained_student(teacher, sizes, args.seed)?.into()
+            untrained_distilled(teacher, sizes, args.seed)?
         }
         _ => {
             let config = ResNetConfig {
@@ -371,7 +371,7 @@ fn initial(args: &TrainArgs, images: &ImageSet, teacher: Option<&Network>) -> an
                 width,
                 ..Default::default()
             };
-            ResNet::random(config, args.seed)?.into()
+            Network::random(config, args.seed)?
         }
     })
 }

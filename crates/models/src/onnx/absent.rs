@@ -1,6 +1,6 @@
-//! What stands for the engine where the feature `onnx` is off.
+//! What stands for the engine if the feature `onnx` is off.
 
-use super::{OnnxConfig, OnnxOptions};
+use crate::config::{OnnxConfig, OnnxOptions};
 
 pub(super) enum Engine {}
 

@@ -8,9 +8,9 @@ use tract_onnx::pb::{ModelProto, NodeProto, ValueInfoProto, tensor_shape_proto::
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::framework::Framework;
 
-use super::{Layout, OnnxConfig, OnnxOptions, Output};
+use crate::config::{Layout, OnnxConfig, OnnxOptions, Output};
 
-/// How many images go through the plan at a time, where the file leaves it open.
+/// How many images go through the plan at a time, if the file leaves that open.
 const BATCH: usize = 8;
 /// The largest number of values that a batch of images may have.
 const MAX_VALUES: usize = 1 << 28;
@@ -183,7 +183,7 @@ fn only_input(proto: &ModelProto) -> Result<&ValueInfoProto, String> {
     }
 }
 
-/// The axes of an input of images; `None` where the file leaves one open.
+/// The axes of an input of images; `None` if the file leaves one open.
 fn input_axes(input: &ValueInfoProto) -> Result<[Option<usize>; 4], String> {
     let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
         return Err(format!("has an input {} that is no tensor", input.name));
@@ -206,7 +206,7 @@ fn input_axes(input: &ValueInfoProto) -> Result<[Option<usize>; 4], String> {
         .map_err(|_| format!("has an input {} of {} axes; images have 4", input.name, axes.len()))
 }
 
-/// Probabilities where the output comes from a softmax, else logits.
+/// Probabilities if the output comes from a softmax, else logits.
 fn output_kind(proto: &ModelProto) -> Result<Output, String> {
     let mut name = proto
         .graph

@@ -1,8 +1,8 @@
 //! Classifiers from ONNX files, run by [tract](https://docs.rs/tract-onnx) (pure Rust; the feature `onnx` of this crate).
 //!
 //! An image classifier is a model with one f32 input of images, (N, 3, H, W) or (N, H, W, 3), and one output of class scores, (N, n_classes). The
-//! number of images may be fixed or open. Where the model ends in `Softmax`, its output is taken as probabilities, else as logits. All that
-//! convolutional classifiers and vision transformers export to is among the operators: `Conv`, `BatchNormalization`, `Gemm`, `MatMul`, the
+//! number of images may be fixed or open. If the model ends in `Softmax`, its output is taken as probabilities, else as logits. The operators that
+//! convolutional classifiers and vision transformers are exported with can all be read: `Conv`, `BatchNormalization`, `Gemm`, `MatMul`, the
 //! poolings, `Relu` and the other activations, `Softmax`, elementwise arithmetic, reductions, `Reshape`, `Flatten`, `Transpose`, `Concat`, `Slice`,
 //! `Pad`, `Resize`, `LayerNormalization` and so on; [`supported_operators`] lists them all. Weights must be inside the file.
 
@@ -17,63 +17,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Module, Tensor};
-use serde::{Deserialize, Serialize};
+use riptide_files::FileError;
 
+pub use crate::config::{Layout, OnnxConfig, OnnxOptions, Output};
 use crate::error::ModelError;
-use crate::forward;
+use crate::forward::softmax;
+use crate::input::Input;
 use crate::preprocess::Preprocessing;
 use engine::Engine;
-
-/// The order of the axes of a batch of images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Layout {
-    /// (N, 3, H, W), as PyTorch has it.
-    Nchw,
-    /// (N, H, W, 3), as TensorFlow has it.
-    Nhwc,
-}
-
-/// What a model gives for each class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Output {
-    /// Probabilities, which add up to 1.
-    Probabilities,
-    /// Any numbers that softmax makes probabilities of.
-    Logits,
-}
-
-/// What an ONNX file may leave open. The default takes everything from the file.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct OnnxOptions {
-    /// The order of the axes of the input, needed where the file's input shape does not show which axis has 3 channels.
-    pub layout: Option<Layout>,
-    /// Height and width of the images, needed where the file leaves them open.
-    pub size: Option<(usize, usize)>,
-    /// What the output is; without it, probabilities where the model ends in `Softmax`, else logits.
-    pub output: Option<Output>,
-    /// What raw images go through before the network.
-    pub preprocessing: Preprocessing,
-}
-
-/// How an ONNX file is used, all that was left open settled.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OnnxConfig {
-    /// The order of the axes of the input.
-    pub layout: Layout,
-    /// Height of the images in pixels.
-    pub height: usize,
-    /// Width of the images in pixels.
-    pub width: usize,
-    /// The number of classes.
-    pub n_classes: usize,
-    /// What the output is.
-    pub output: Output,
-    /// What raw images go through before the network.
-    pub preprocessing: Preprocessing,
-}
 
 /// A classifier from an ONNX file.
 ///
@@ -108,19 +59,23 @@ impl OnnxClassifier {
     /// Reads a classifier from an ONNX file.
     ///
     /// # Errors
-    /// [`ModelError::Io`] where the file is missing; [`ModelError::Onnx`] where it is damaged, is no image classifier, has an operator that is not
-    /// supported, or leaves something open that `options` does not settle; [`ModelError::Config`] where the preprocessing is invalid;
-    /// [`ModelError::OnnxDisabled`] where this crate was built without the feature `onnx`.
+    /// [`ModelError::File`] if the file cannot be read; [`ModelError::Onnx`] if it is damaged, is no image classifier, has an operator that is not
+    /// supported, or leaves something open that `options` does not settle; [`ModelError::Config`] if the preprocessing is invalid;
+    /// [`ModelError::FeatureMissing`] if this crate was built without the feature `onnx`.
     pub fn load(path: impl AsRef<Path>, options: OnnxOptions) -> Result<Self, ModelError> {
         let path = path.as_ref();
         options.preprocessing.validate()?;
-        let file = std::fs::read(path).map_err(|source| ModelError::io("read", path, source))?;
+        let file = std::fs::read(path).map_err(FileError::on("read", path))?;
         let failed = |message| ModelError::Onnx {
             path: path.into(),
             message,
         };
         if !cfg!(feature = "onnx") {
-            return Err(ModelError::OnnxDisabled { path: path.into() });
+            return Err(ModelError::FeatureMissing {
+                path: path.into(),
+                what: "an ONNX file",
+                feature: "onnx",
+            });
         }
         let (engine, config) = Engine::new(&file, options).map_err(failed)?;
         Ok(Self {
@@ -168,11 +123,10 @@ impl OnnxClassifier {
         Ok(self)
     }
 
-    /// What softmax makes the probabilities of: f32 (N, n_classes), for the same images as [`Module::forward`] takes. Where the file gives
-    /// probabilities, their logarithms.
+    /// Logits, f32 (N, n_classes), for the same images as [`Module::forward`] takes. If the file gives probabilities, their logarithms.
     ///
     /// # Errors
-    /// [`ModelError::Images`] where the images have another layout or size, [`ModelError::Candle`] where the run fails.
+    /// [`ModelError::Images`] if the images have another layout or size, [`ModelError::Candle`] if the run fails.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor, ModelError> {
         let scores = self.scores(images)?;
         Ok(match self.config.output {
@@ -190,15 +144,13 @@ impl OnnxClassifier {
             preprocessing,
             ..
         } = self.config;
-        let x = forward::prepare(
-            &forward::Input {
-                height,
-                width,
-                n_classes,
-                preprocessing,
-            },
-            images,
-        )?;
+        let input = Input {
+            height,
+            width,
+            n_classes,
+            preprocessing,
+        };
+        let x = input.prepare(images)?;
         let x = match self.config.layout {
             Layout::Nchw => x,
             Layout::Nhwc => x.permute((0, 2, 3, 1))?,
@@ -219,15 +171,13 @@ impl OnnxClassifier {
             return Ok(scores);
         }
         if self.config.output == Output::Logits {
-            return Ok(candle_nn::ops::softmax(&scores, D::Minus1)?);
+            return softmax(&scores);
         }
         let sums = scores.to_dtype(DType::F64)?.sum(D::Minus1)?.to_vec1::<f64>()?;
-        match sums.iter().position(|sum| sum.is_nan() || (sum - 1.0).abs() > 1e-3) {
+        let mut rows = sums.into_iter().enumerate();
+        match rows.find(|(_, sum)| sum.is_nan() || (sum - 1.0).abs() > 1e-3) {
             None => Ok(scores),
-            Some(image) => Err(ModelError::NotProbabilities {
-                image,
-                sum: sums[image],
-            }),
+            Some((image, sum)) => Err(ModelError::NotProbabilities { image, sum }),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::error::ModelError;
 pub(crate) struct Lazy<T>(Arc<OnceLock<T>>);
 
 impl<T> Lazy<T> {
-    /// The value, made now where it was not before. An error is not kept: the next call tries again.
+    /// The value, made now if it was not made before. An error is not kept: the next call tries again.
     pub(crate) fn get_or_compile(&self, compile: impl FnOnce() -> Result<T, ModelError>) -> Result<&T, ModelError> {
         if let Some(value) = self.0.get() {
             return Ok(value);

@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 use riptide_kernels::{Simd, softmax};
 
+use super::groups::group_size;
 use super::input::Images;
-use super::{Plan, group_size};
+use super::single::Plan;
 use crate::config::NetworkConfig;
 use crate::error::ModelError;
 use crate::weights::Weights;
@@ -12,6 +13,7 @@ use crate::weights::Weights;
 /// Two networks compiled for the CPU, which take the same images.
 ///
 /// ```
+/// # #[cfg(feature = "train")] {
 /// use riptide_kernels::Simd;
 /// use riptide_models::plan::PairPlan;
 /// use riptide_models::{DistilledCnnConfig, NetworkConfig, ResNetConfig, Weights};
@@ -22,6 +24,7 @@ use crate::weights::Weights;
 /// let pair = PairPlan::new((&classifier, &a), (&distilled, &b), Simd::current()?)?;
 /// let (p, q) = pair.predict_proba(&vec![9; 3 * 32 * 32 * 3])?;
 /// assert_eq!((p.len(), q.len()), (30, 30));
+/// # }
 /// # Ok::<(), riptide_models::ModelError>(())
 /// ```
 #[derive(Debug)]
@@ -36,19 +39,20 @@ impl PairPlan {
     /// Compiles two networks, each a configuration and its weights, for a tier.
     ///
     /// # Errors
-    /// As [`Plan::new`], and [`ModelError::Pair`] where they differ in number of classes or size of images.
+    /// As [`Plan::new`], and [`ModelError::Pair`] if they differ in number of classes or size of images.
     pub fn new(
         classifier: (&NetworkConfig, &Weights),
         distilled: (&NetworkConfig, &Weights),
         simd: Simd,
     ) -> Result<Self, ModelError> {
-        let halo = |(config, weights): (&NetworkConfig, &Weights), halo| Plan::with_halo(config, weights, simd, halo);
-        let second = halo(distilled, 0)?;
-        let first = halo(classifier, second.geometry.image.halo)?;
+        let compile = |(config, weights), halo| Plan::with_halo(config, weights, simd, halo);
+        // Both should take the same floats, so both get the larger of the two halos. Only the smaller one is compiled again.
+        let second = compile(distilled, 0)?;
+        let first = compile(classifier, second.geometry.image.halo)?;
         let second = if first.geometry.image == second.geometry.image {
             second
         } else {
-            halo(distilled, first.geometry.image.halo)?
+            compile(distilled, first.geometry.image.halo)?
         };
         let pair = |what, classifier: String, distilled: String| ModelError::Pair {
             what,
@@ -88,13 +92,14 @@ impl PairPlan {
     /// Class probabilities of both networks, each (n, n_classes), of raw images, u8 (n, height, width, 3), row-major.
     ///
     /// # Errors
-    /// [`ModelError::Images`] where the bytes are not a whole number of images.
+    /// [`ModelError::Images`] if the bytes are not a whole number of images.
     pub fn predict_proba(&self, images: &[u8]) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
         let images = Images::Raw(images);
         let (a, b) = (&self.classifier, &self.distilled);
         let n = images.count(&a.geometry)?;
         let classes = self.n_classes();
         let mut outputs = (vec![0f32; n * classes], vec![0f32; n * classes]);
+        // The smaller group of the two, because both scratches have room for their own group alone.
         let group = group_size(a.geometry.group.min(b.geometry.group), n);
         let chunks = outputs
             .0
@@ -107,6 +112,7 @@ impl PairPlan {
                     let floats = &mut first.images[..count * a.geometry.image.len()];
                     images.fill(&a.geometry, i * group, count, floats);
                     a.layers(floats, p, &mut first.network)?;
+                    // The distilled network's pass follows at once, while the group's floats are still in the cache.
                     let floats = if self.shared {
                         floats
                     } else {

@@ -1,16 +1,17 @@
 //! Planned networks against candle's own operations, on every tier of the machine.
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use riptide_kernels::{Simd, Tier};
 
 use super::{PairPlan, Plan};
-use crate::config::{DistilledCnnConfig, NetworkConfig, ParameterKind, ResNetConfig};
-use crate::forward::{Architecture, prepare};
+use crate::architecture::ParameterKind;
+use crate::config::{DistilledCnnConfig, NetworkConfig, ResNetConfig};
+use crate::forward;
+use crate::network::Network;
 use crate::preprocess::Preprocessing;
 use crate::weights::Weights;
-use crate::{DistilledCnn, ResNet};
 
 /// Worst absolute difference between probabilities.
 const TOLERANCE: f32 = 1e-5;
@@ -40,12 +41,13 @@ fn images(n: usize, height: usize, width: usize) -> Vec<u8> {
     (0..n * height * width * 3).map(|_| rng.random()).collect()
 }
 
-fn by_candle(network: &impl Architecture, images: &[u8]) -> Vec<f32> {
-    let input = network.input();
-    let n = images.len() / (input.height * input.width * 3);
+fn by_candle(config: &NetworkConfig, weights: &Weights, images: &[u8]) -> Vec<f32> {
+    let input = config.input();
+    let n = images.len() / input.image_len();
     let raw = Tensor::from_slice(images, (n, input.height, input.width, 3), &Device::Cpu).unwrap();
-    let logits = network.layers(&prepare(&input, &raw).unwrap()).unwrap();
-    let probabilities = candle_nn::ops::softmax(&logits, D::Minus1).unwrap();
+    let architecture = config.architecture().unwrap();
+    let logits = forward::logits(&architecture, weights, &input.prepare(&raw).unwrap()).unwrap();
+    let probabilities = forward::softmax(&logits).unwrap();
     probabilities.flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -85,7 +87,7 @@ fn resnets() -> Vec<ResNetConfig> {
     ]
 }
 
-fn students() -> Vec<DistilledCnnConfig> {
+fn distilled_networks() -> Vec<DistilledCnnConfig> {
     let base = DistilledCnnConfig {
         n_filters1: 32,
         ..Default::default()
@@ -116,44 +118,39 @@ fn students() -> Vec<DistilledCnnConfig> {
     ]
 }
 
-#[test]
-fn a_planned_resnet_gives_what_candle_gives() {
-    for (i, config) in resnets().into_iter().enumerate() {
-        let network = ResNet::new(config.clone(), weights(&config.clone().into(), i as u64)).unwrap();
-        let images = images(11, config.height, config.width);
-        let expected = by_candle(&network, &images);
-        for (tier, simd) in simds() {
-            let plan = Plan::new(&config.clone().into(), network.weights(), simd).unwrap();
-            assert_close(
-                &plan.predict_proba(&images).unwrap(),
-                &expected,
-                &format!("{tier:?} {config:?}"),
-            );
-        }
+fn check(config: NetworkConfig, seed: u64) {
+    let weights = weights(&config, seed);
+    let input = config.input();
+    let images = images(11, input.height, input.width);
+    let expected = by_candle(&config, &weights, &images);
+    for (tier, simd) in simds() {
+        let plan = Plan::new(&config, &weights, simd).unwrap();
+        assert_close(
+            &plan.predict_proba(&images).unwrap(),
+            &expected,
+            &format!("{tier:?} {config:?}"),
+        );
     }
 }
 
 #[test]
-fn a_planned_student_gives_what_candle_gives() {
-    for (i, config) in students().into_iter().enumerate() {
-        let network = DistilledCnn::new(config.clone(), weights(&config.clone().into(), i as u64)).unwrap();
-        let images = images(11, config.height, config.width);
-        let expected = by_candle(&network, &images);
-        for (tier, simd) in simds() {
-            let plan = Plan::new(&config.clone().into(), network.weights(), simd).unwrap();
-            assert_close(
-                &plan.predict_proba(&images).unwrap(),
-                &expected,
-                &format!("{tier:?} {config:?}"),
-            );
-        }
+fn a_planned_resnet_gives_what_candle_gives() {
+    for (config, seed) in resnets().into_iter().zip(0..) {
+        check(config.into(), seed);
+    }
+}
+
+#[test]
+fn a_planned_distilled_network_gives_what_candle_gives() {
+    for (config, seed) in distilled_networks().into_iter().zip(0..) {
+        check(config.into(), seed);
     }
 }
 
 #[test]
 fn a_pair_gives_each_networks_own_numbers_for_any_threads_and_batch() {
     let classifier: NetworkConfig = resnets()[0].clone().into();
-    let distilled: NetworkConfig = students()[3].clone().into();
+    let distilled: NetworkConfig = distilled_networks()[3].clone().into();
     let distilled = match distilled {
         NetworkConfig::DistilledCnn(config) => NetworkConfig::DistilledCnn(DistilledCnnConfig {
             n_classes: 10,
@@ -195,9 +192,9 @@ fn a_pair_gives_each_networks_own_numbers_for_any_threads_and_batch() {
 fn networks_take_the_plan_unless_a_gradient_is_asked_for() {
     let config = resnets()[0].clone();
     let values = weights(&config.clone().into(), 5);
-    let network = ResNet::new(config.clone(), values.clone()).unwrap();
+    let network = Network::new(config.clone(), values.clone()).unwrap();
     let raw = Tensor::from_vec(images(3, 32, 32), (3, 32, 32, 3), &Device::Cpu).unwrap();
-    let scaled = prepare(&network.input(), &raw).unwrap();
+    let scaled = network.config().input().prepare(&raw).unwrap();
     let from_raw: Vec<f32> = network.logits(&raw).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     let from_scaled: Vec<f32> = network
         .logits(&scaled)
@@ -206,7 +203,7 @@ fn networks_take_the_plan_unless_a_gradient_is_asked_for() {
         .unwrap()
         .to_vec1()
         .unwrap();
-    let planned = Plan::resnet(&config, &values).unwrap();
+    let planned = Plan::new(network.config(), &values, Simd::current().unwrap()).unwrap();
     assert_eq!(
         from_raw,
         planned.logits(&raw.flatten_all().unwrap().to_vec1().unwrap()).unwrap()
@@ -216,7 +213,7 @@ fn networks_take_the_plan_unless_a_gradient_is_asked_for() {
     let mut trained = values;
     let variable = candle_core::Var::from_tensor(trained.get("fc10.bias").unwrap()).unwrap();
     trained.insert("fc10.bias", variable.as_tensor().clone());
-    let network = ResNet::new(config, trained).unwrap();
+    let network = Network::new(config, trained).unwrap();
     let loss = network.logits(&raw).unwrap().sum_all().unwrap();
     let gradients = loss.backward().unwrap();
     let gradient: Vec<f32> = gradients.get(variable.as_tensor()).unwrap().to_vec1().unwrap();

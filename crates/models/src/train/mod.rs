@@ -1,8 +1,9 @@
-//! Training of both networks on the CPU: forward and backward passes in this crate's own kernels, optimizers, schedules, augmentation, checkpoints.
+//! Training of both networks on the CPU: forward and backward passes in the kernels of `riptide_kernels`, optimizers, schedules,
+//! augmentation, checkpoints (feature `train`).
 //!
-//! [`Trainer`] runs whole epochs over raw images; [`autograd`] puts the same kernels under candle's own losses and optimizers.
+//! [`Trainer`] runs whole epochs over raw images. A classifier learns from labels, a distilled network from a classifier's answers, which
+//! [`Teaching`] collects.
 
-pub mod autograd;
 mod checkpoint;
 mod engine;
 mod optimizer;
@@ -12,7 +13,8 @@ mod teaching;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod vectors;
 
 pub use recipe::{Augmentation, Optimizer, Recipe, Schedule};
-pub use teaching::{Teaching, untrained_student};
+pub use teaching::{Teaching, untrained_distilled};
 pub use trainer::{EpochSummary, Progress, Targets, Trainer, TrainingSet};

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::recipe::Optimizer;
 
-/// Values that one task updates.
+/// Values that one task updates: enough to be worth a task, few enough for every thread to get some. Values do not depend on each other, so
+/// any cut gives the same bits.
 const PIECE: usize = 1 << 14;
 
 /// Moves the parameters by one step. `state` is what the optimizer keeps: two vectors as long as the parameters. `step` counts from 1.
@@ -33,6 +34,7 @@ pub(super) fn update(
         }
         Optimizer::Adam { beta1, beta2, epsilon } => {
             let step = i32::try_from(step).unwrap_or(i32::MAX);
+            // The corrections of both means (section 2 of the paper), as one factor of the rate.
             let rate = (rate * (1.0 - beta2.powi(step)).sqrt() / (1.0 - beta1.powi(step))) as f32;
             let (beta1, beta2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
             pieces.for_each(|((w, g), (m, v))| {

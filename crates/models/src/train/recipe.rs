@@ -13,14 +13,14 @@ pub enum Augmentation {
     /// Half of them mirrored from left to right.
     Flip,
     /// Half of them mirrored, and all shifted by -4, 0 or 4 pixels each way, the image's border repeated: eighteen versions of an image, few enough
-    /// for a teacher's outputs for all of them to be kept.
+    /// to keep a classifier's answers to all of them.
     ShiftFlip,
     /// Half of them mirrored, and all shifted by up to 4 pixels each way, with zeros coming in (He et al. 2015, section 4.2).
     CropFlip,
 }
 
 impl Augmentation {
-    /// How many versions of an image there are, the image itself first; none where they are too many to be counted up.
+    /// How many versions of an image there are, the image itself first; none if there are too many to list.
     pub fn versions(self) -> Option<usize> {
         match self {
             Self::None => Some(1),

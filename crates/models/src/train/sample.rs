@@ -21,7 +21,7 @@ pub(super) struct Variation {
 }
 
 impl Variation {
-    /// One of the countable versions: mirrored where odd, shifted by one of nine shifts, the first of them none.
+    /// One of the countable versions: mirrored if odd, shifted by one of nine shifts, the first of them none.
     pub(super) fn of(version: usize) -> Self {
         let shift = version / 2;
         // 0, +, - of rows, for 0, +, - of columns.
@@ -64,7 +64,7 @@ impl Variation {
         (y < height && x < width).then_some((y, x))
     }
 
-    /// Writes the varied image to `out`, the border's pixels repeated where nothing is; both u8 (height, width, 3).
+    /// Writes the varied image to `out`, the border's pixels repeated where the image has moved away; both u8 (height, width, 3).
     pub(super) fn apply(&self, image: &[u8], height: usize, width: usize, out: &mut [u8]) {
         let (height, width) = (height as isize, width as isize);
         let (down, right) = (
@@ -82,7 +82,7 @@ impl Variation {
     }
 }
 
-/// What one image is to be answered with.
+/// What the answer to one image should be.
 pub(super) enum Target<'a> {
     Class(usize),
     Probabilities(&'a [f32]),

@@ -1,54 +1,50 @@
-//! What a distilled network starts from and learns: a teacher's answers.
+//! What a distilled network starts from and what it learns.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use rayon::prelude::*;
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 
 use super::recipe::Recipe;
 use super::sample::Variation;
 use super::trainer::Targets;
+use super::vectors::{Vectors, vector};
 use crate::config::DistilledCnnConfig;
-use crate::distilled::DistilledCnn;
 use crate::error::ModelError;
+use crate::formats::safetensors::write;
 use crate::network::Network;
-use crate::weights::write_atomically;
 
 const DATA: &str = "riptide.data";
 const NAME: &str = "probabilities";
 
-/// An untrained distilled network that fits a teacher: layers and filters of `sizes`, the teacher's images, classes and
-/// preprocessing.
+/// An untrained distilled network that fits a classifier: layers and filters of `sizes`, the classifier's images, classes and preprocessing.
 ///
 /// # Errors
-/// [`ModelError::Config`] where no such network can be.
-pub fn untrained_student(teacher: &Network, sizes: DistilledCnnConfig, seed: u64) -> Result<DistilledCnn, ModelError> {
-    let (height, width) = teacher.input_size();
+/// [`ModelError::Config`] if there can be no such network.
+pub fn untrained_distilled(classifier: &Network, sizes: DistilledCnnConfig, seed: u64) -> Result<Network, ModelError> {
+    let (height, width) = classifier.input_size();
     let config = DistilledCnnConfig {
-        n_classes: teacher.n_classes(),
+        n_classes: classifier.n_classes(),
         height,
         width,
-        preprocessing: teacher.preprocessing(),
+        preprocessing: classifier.preprocessing(),
         ..sizes
     };
-    DistilledCnn::random(config, seed)
+    Network::random(config, seed)
 }
 
-/// The class probabilities that a teacher gives images, in every version that a recipe shows them in.
+/// What the classifier, as the teacher, answers: class probabilities for images in every version in which a recipe shows them.
 ///
 /// ```
-/// use riptide_models::train::{Recipe, Teaching, Trainer, TrainingSet, untrained_student};
-/// use riptide_models::{DistilledCnnConfig, Network, ResNet, ResNetConfig};
+/// use riptide_models::train::{Recipe, Teaching, Trainer, TrainingSet, untrained_distilled};
+/// use riptide_models::{DistilledCnnConfig, Network, ResNetConfig};
 ///
 /// let config = ResNetConfig { depth: 8, n_filters1: 4, height: 8, width: 8, n_classes: 2, ..Default::default() };
-/// let teacher = Network::from(ResNet::random(config, 0)?);
+/// let classifier = Network::random(config, 0)?;
 /// let pixels: Vec<u8> = (0..20 * 8 * 8 * 3).map(|i| (i % 251) as u8).collect();
 /// let recipe = Recipe::distilled(1);
-/// let teaching = Teaching::new(&teacher, &pixels, &recipe, |_images| ())?;
+/// let teaching = Teaching::new(&classifier, &pixels, &recipe, |_images| ())?;
 /// let sizes = DistilledCnnConfig { n_filters1: 8, ..Default::default() };
-/// let mut trainer = Trainer::new(&untrained_student(&teacher, sizes, 0)?.into(), recipe)?;
+/// let mut trainer = Trainer::new(&untrained_distilled(&classifier, sizes, 0)?, recipe)?;
 /// trainer.epoch(TrainingSet { pixels: &pixels, targets: teaching.targets() }, |_| ())?;
 /// # Ok::<(), riptide_models::ModelError>(())
 /// ```
@@ -61,13 +57,13 @@ pub struct Teaching {
 }
 
 impl Teaching {
-    /// Asks the teacher about raw images, u8 (n, height, width, 3); `progress` is told the number of images after each
+    /// Asks the classifier about raw images, u8 (n, height, width, 3); `progress` is told the number of images after each
     /// part, every version counted.
     ///
     /// # Errors
-    /// [`ModelError::Config`] where the recipe's versions are too many, and those of [`Network::predict_proba`].
+    /// [`ModelError::Config`] if the recipe's versions are too many, and those of [`Network::predict_proba`].
     pub fn new(
-        teacher: &Network,
+        classifier: &Network,
         pixels: &[u8],
         recipe: &Recipe,
         mut progress: impl FnMut(usize),
@@ -78,66 +74,53 @@ impl Teaching {
             value: "crop-flip".into(),
             expected: "none, flip or shift-flip for a network that learns from another".into(),
         })?;
-        let (height, width) = teacher.input_size();
+        let (height, width) = classifier.input_size();
         let bytes = 3 * height * width;
         let mut probabilities = Vec::new();
+        // Version by version, in parts: memory holds one varied part at a time, and the answers lie as `Targets::Probabilities` wants them.
         for version in 0..versions {
             let variation = Variation::of(version);
             for chunk in pixels.chunks(CHUNK * bytes) {
                 let mut varied = chunk.to_vec();
                 let images = varied.par_chunks_exact_mut(bytes).zip(chunk.par_chunks_exact(bytes));
                 images.for_each(|(out, image)| variation.apply(image, height, width, out));
-                probabilities.extend(teacher.predict_proba(&varied, &mut progress)?);
+                probabilities.extend(classifier.predict_proba(&varied, &mut progress)?);
             }
         }
         Ok(Self { probabilities })
     }
 
-    /// Writes the answers as one safetensors file, atomically. `data` says whose they are and to what; [`Teaching::load`] wants the same.
+    /// Writes the answers as one safetensors file, atomically. `data` says whose answers they are, and to what; [`Teaching::load`] asks for the same.
     ///
     /// # Errors
-    /// [`ModelError::Io`] where the file cannot be written.
+    /// [`ModelError::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>, data: &str) -> Result<(), ModelError> {
         let path = path.as_ref();
-        let file = |source| ModelError::Safetensors {
-            path: path.into(),
-            source,
-        };
-        let bytes: Vec<u8> = self.probabilities.iter().flat_map(|p| p.to_le_bytes()).collect();
-        let view = TensorView::new(Dtype::F32, vec![self.probabilities.len()], &bytes).map_err(file)?;
-        let metadata = HashMap::from([(DATA.to_owned(), data.to_owned())]);
-        write_atomically(
+        write(
             path,
-            &safetensors::serialize([(NAME, view)], Some(metadata)).map_err(file)?,
+            &[vector(NAME, &self.probabilities)],
+            Some((DATA, data.to_owned())),
         )
     }
 
-    /// The answers that were [saved](Teaching::save) for the same data; none where the file is missing or holds others.
+    /// The answers that were [saved](Teaching::save) for the same data; `None` if the file is missing or holds others.
     ///
     /// # Errors
-    /// [`ModelError::Io`] and [`ModelError::Safetensors`] where a file is there but cannot be read.
+    /// [`ModelError::File`] and [`ModelError::Safetensors`] if a file is there but cannot be read.
     pub fn load(path: impl AsRef<Path>, data: &str) -> Result<Option<Self>, ModelError> {
         let path = path.as_ref();
         if !path.exists() {
             return Ok(None);
         }
-        let file = |source| ModelError::Safetensors {
-            path: path.into(),
-            source,
-        };
-        let bytes = std::fs::read(path).map_err(|source| ModelError::io("read", path, source))?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(file)?;
-        let found = metadata.metadata().as_ref().and_then(|all| all.get(DATA));
-        if found.is_none_or(|found| found != data) {
+        let file = Vectors::read(path)?;
+        if file.metadata(DATA)?.is_none_or(|found| found != data) {
             return Ok(None);
         }
-        let tensors = SafeTensors::deserialize(&bytes).map_err(file)?;
-        let values = tensors.tensor(NAME).map_err(file)?.data().as_chunks::<4>().0.iter();
-        let probabilities = values.map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Ok(Some(Self { probabilities }))
+        let probabilities = file.floats(&[NAME])?.and_then(|mut read| read.pop());
+        Ok(probabilities.map(|probabilities| Self { probabilities }))
     }
 
-    /// The answers as what is to be learnt.
+    /// The answers, as the targets of a training.
     pub fn targets(&self) -> Targets<'_> {
         Targets::Probabilities(&self.probabilities)
     }
@@ -146,7 +129,7 @@ impl Teaching {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ResNet, ResNetConfig};
+    use crate::config::ResNetConfig;
 
     #[test]
     fn every_version_has_answers_of_its_own() {
@@ -158,26 +141,26 @@ mod tests {
             n_classes: 2,
             ..Default::default()
         };
-        let teacher = Network::from(ResNet::random(config, 0).unwrap());
+        let classifier = Network::random(config, 0).unwrap();
         let (n, bytes) = (3, 3 * 8 * 8);
         let pixels: Vec<u8> = (0..(n * bytes) as u32).map(|i| (i * i % 251) as u8).collect();
         let mut asked = 0;
         let recipe = Recipe::distilled(1);
         let versions = recipe.augmentation.versions().unwrap();
-        let teaching = Teaching::new(&teacher, &pixels, &recipe, |n| asked += n).unwrap();
+        let teaching = Teaching::new(&classifier, &pixels, &recipe, |n| asked += n).unwrap();
         assert_eq!((asked, teaching.probabilities.len()), (versions * n, versions * n * 2));
-        let plain = Teaching::new(&teacher, &pixels, &Recipe::published_distilled(), |_| ()).unwrap();
-        assert_eq!(plain.probabilities, teacher.predict_proba(&pixels, |_| ()).unwrap());
+        let plain = Teaching::new(&classifier, &pixels, &Recipe::published_distilled(), |_| ()).unwrap();
+        assert_eq!(plain.probabilities, classifier.predict_proba(&pixels, |_| ()).unwrap());
         for (version, answers) in teaching.probabilities.chunks_exact(n * 2).enumerate() {
             let mut varied = pixels.clone();
             for (out, image) in varied.chunks_exact_mut(bytes).zip(pixels.chunks_exact(bytes)) {
                 Variation::of(version).apply(image, 8, 8, out);
             }
-            assert_eq!(answers, teacher.predict_proba(&varied, |_| ()).unwrap());
+            assert_eq!(answers, classifier.predict_proba(&varied, |_| ()).unwrap());
             assert!(version == 0 || answers != plain.probabilities);
         }
-        assert!(Teaching::new(&teacher, &pixels[1..], &recipe, |_| ()).is_err());
-        assert!(Teaching::new(&teacher, &pixels, &Recipe::classifier(1), |_| ()).is_err());
+        assert!(Teaching::new(&classifier, &pixels[1..], &recipe, |_| ()).is_err());
+        assert!(Teaching::new(&classifier, &pixels, &Recipe::classifier(1), |_| ()).is_err());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Gradients against finite differences in f64, determinism, checkpoints.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,13 +10,18 @@ use riptide_kernels::{Simd, Tier};
 
 use super::engine::{self, FlatLayout};
 use super::{Augmentation, Optimizer, Recipe, Schedule, Targets, Trainer, TrainingSet};
+use crate::architecture::Norm;
 use crate::config::{DistilledCnnConfig, NetworkConfig, ResNetConfig};
 use crate::error::ModelError;
+use crate::forward::{Forward, per_channel};
+use crate::input::Input;
 use crate::network::Network;
 use crate::weights::Weights;
 
 /// More than one group of images, the last one not full.
 const N: usize = 21;
+/// How much of the running statistics a step keeps: little, so that the batch shows.
+const MOMENTUM: f64 = 0.5;
 
 fn resnet() -> ResNetConfig {
     ResNetConfig {
@@ -22,6 +30,7 @@ fn resnet() -> ResNetConfig {
         height: 8,
         width: 8,
         n_classes: 3,
+        bn_momentum: MOMENTUM,
         ..Default::default()
     }
 }
@@ -39,29 +48,57 @@ fn distilled(n_conv_layers: usize) -> DistilledCnnConfig {
     }
 }
 
-/// Logits of the network in f64, by candle's own operations, batch normalisation over the batch.
-fn reference(config: &NetworkConfig, layout: &FlatLayout, flat: &[f64], x: &Tensor) -> Vec<f64> {
+/// What a training step of the network gives in f64, by candle's own operations.
+struct Reference {
+    logits: Vec<f64>,
+    /// Mean and variance of the batch for each batch normalisation, by the names of the running statistics.
+    batch: BTreeMap<String, Vec<f64>>,
+}
+
+fn reference(config: &NetworkConfig, layout: &FlatLayout, flat: &[f64], x: &Tensor) -> Reference {
     let mut weights = Weights::default();
     for (parameter, range) in &layout.trained {
         let values = flat[range.clone()].to_vec();
         let tensor = Tensor::from_vec(values, &parameter.shape, &Device::Cpu).unwrap();
         weights.insert(parameter.name.clone(), tensor);
     }
-    let (logits, _) = super::autograd::logits(config, &weights, x).unwrap();
-    logits.flatten_all().unwrap().to_vec1().unwrap()
+    let batch = RefCell::new(BTreeMap::new());
+    let normalise = |norm: &Norm, y: &Tensor| {
+        let get = |array: &str| per_channel(weights.get(&format!("{}.{array}", norm.name))?);
+        let mean = y.mean_keepdim((0, 2, 3))?;
+        let centred = y.broadcast_sub(&mean)?;
+        let variance = centred.sqr()?.mean_keepdim((0, 2, 3))?;
+        for (array, values) in [("running_mean", &mean), ("running_var", &variance)] {
+            let name = format!("{}.{array}", norm.name);
+            batch.borrow_mut().insert(name, values.flatten_all()?.to_vec1()?);
+        }
+        let normal = centred.broadcast_div(&(variance + norm.epsilon)?.sqrt()?)?;
+        Ok(normal.broadcast_mul(&get("weight")?)?.broadcast_add(&get("bias")?)?)
+    };
+    let pass = Forward {
+        weights: &weights,
+        normalise: &normalise,
+    };
+    let logits = pass.run(&config.architecture().unwrap(), x).unwrap();
+    Reference {
+        logits: logits.flatten_all().unwrap().to_vec1().unwrap(),
+        batch: batch.take(),
+    }
 }
 
-/// Logits and gradients of an engine against those of the reference, for each parameter along a random direction.
+/// Logits, running statistics and gradients of an engine against those of the reference, for each parameter along a random direction.
 fn check(config: &NetworkConfig, tier: Tier) {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let layout = FlatLayout::new(config);
+    let architecture = config.architecture().unwrap();
+    let layout = FlatLayout::new(&architecture);
     let weights = Weights::random(config, 1).unwrap();
     let mut parameters = layout.flatten(&layout.trained, &weights).unwrap();
     for value in &mut parameters {
         *value += rng.random_range(-0.05..0.05_f32);
     }
-    let mut statistics = layout.flatten(&layout.statistics, &weights).unwrap();
-    let crate::forward::Input {
+    let before = layout.flatten(&layout.statistics, &weights).unwrap();
+    let mut statistics = before.clone();
+    let Input {
         height,
         width,
         n_classes: classes,
@@ -71,7 +108,7 @@ fn check(config: &NetworkConfig, tier: Tier) {
         .map(|_| rng.random_range(-1.0..1.0))
         .collect();
     let d_logits: Vec<f32> = (0..N * classes).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let mut engine = engine::new(config, Simd::with_tier(tier).unwrap()).unwrap();
+    let mut engine = engine::new(&architecture, &layout, Simd::with_tier(tier).unwrap()).unwrap();
     engine.input().set_nchw(N, &x);
     let logits = engine.forward(&parameters, &mut statistics).unwrap();
     let mut gradient = vec![0.0; parameters.len()];
@@ -80,7 +117,18 @@ fn check(config: &NetworkConfig, tier: Tier) {
     let x = Tensor::from_vec(x, (N, 3, height, width), &Device::Cpu).unwrap();
     let x = x.to_dtype(DType::F64).unwrap();
     let plain: Vec<f64> = parameters.iter().map(|value| f64::from(*value)).collect();
-    let expected = reference(config, &layout, &plain, &x);
+    let Reference {
+        logits: expected,
+        batch,
+    } = reference(config, &layout, &plain, &x);
+    for (parameter, range) in &layout.statistics {
+        let moved = statistics[range.clone()].iter().zip(&before[range.clone()]);
+        for ((found, before), of_batch) in moved.zip(&batch[&parameter.name]) {
+            let expected = MOMENTUM * f64::from(*before) + (1.0 - MOMENTUM) * of_batch;
+            let error = (f64::from(*found) - expected).abs();
+            assert!(error < 2e-5, "{tier}: {}: {found}, {expected}", parameter.name);
+        }
+    }
     let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     for (found, expected) in logits.iter().zip(&expected) {
         assert!(
@@ -89,7 +137,7 @@ fn check(config: &NetworkConfig, tier: Tier) {
         );
     }
     let loss = |flat: &[f64]| -> f64 {
-        let logits = reference(config, &layout, flat, &x);
+        let logits = reference(config, &layout, flat, &x).logits;
         logits.iter().zip(&d_logits).map(|(y, d)| y * f64::from(*d)).sum()
     };
     for (parameter, range) in &layout.trained {
@@ -146,7 +194,7 @@ fn recipe() -> Recipe {
 }
 
 fn fresh() -> Trainer {
-    let network = Network::new(resnet().into(), Weights::random(&resnet().into(), 0).unwrap()).unwrap();
+    let network = Network::random(resnet(), 0).unwrap();
     Trainer::new(&network, recipe()).unwrap()
 }
 
@@ -210,7 +258,7 @@ fn a_training_taken_up_again_ends_with_the_same_weights() {
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(fresh().resume(&path, "the data").is_err());
     let missing = fresh().resume(folder.path().join("none"), "the data");
-    assert!(matches!(missing, Err(ModelError::Io { .. })));
+    assert!(matches!(missing, Err(ModelError::File(_))));
 }
 
 #[test]
@@ -233,12 +281,12 @@ fn both_networks_learn_what_they_are_shown() {
         .iter()
         .flat_map(|label| [[0.9, 0.1], [0.1, 0.9]][*label as usize])
         .collect();
-    let student = DistilledCnnConfig {
+    let distilled = DistilledCnnConfig {
         width: 8,
         n_classes: 2,
         ..distilled(3)
     };
-    let teacher = ResNetConfig {
+    let classifier = ResNetConfig {
         n_classes: 2,
         ..resnet()
     };
@@ -257,15 +305,15 @@ fn both_networks_learn_what_they_are_shown() {
     let probabilities = Targets::Probabilities(&plain);
     let cases = [
         (
-            NetworkConfig::from(teacher),
+            NetworkConfig::from(classifier),
             recipe(false),
             Targets::Labels(&labels),
             0.05,
         ),
-        (NetworkConfig::from(student), recipe(true), probabilities, 0.01),
+        (NetworkConfig::from(distilled), recipe(true), probabilities, 0.01),
     ];
     for (config, recipe, targets, bound) in cases {
-        let network = Network::new(config.clone(), Weights::random(&config, 3).unwrap()).unwrap();
+        let network = Network::random(config, 3).unwrap();
         let mut trainer = Trainer::new(&network, recipe).unwrap();
         let mut last = None;
         while !trainer.is_finished() {
@@ -282,7 +330,7 @@ fn both_networks_learn_what_they_are_shown() {
 
 #[test]
 fn a_training_that_diverges_says_where() {
-    let network = Network::new(resnet().into(), Weights::random(&resnet().into(), 0).unwrap()).unwrap();
+    let network = Network::random(resnet(), 0).unwrap();
     let recipe = Recipe {
         learning_rate: 1e30,
         schedule: Schedule::Constant,

@@ -11,9 +11,10 @@ use super::engine::{self, Engine, FlatLayout, write_image};
 use super::optimizer::update;
 use super::recipe::Recipe;
 use super::sample::{Target, Variation, row_gradient};
-use crate::config::{NetworkConfig, ParameterKind};
+use crate::architecture::ParameterKind;
+use crate::config::NetworkConfig;
 use crate::error::ModelError;
-use crate::forward::Input;
+use crate::input::Input;
 use crate::network::Network;
 use crate::weights::Weights;
 
@@ -22,8 +23,8 @@ use crate::weights::Weights;
 pub enum Targets<'a> {
     /// The class of each image; the loss is the cross-entropy.
     Labels(&'a [u32]),
-    /// Class probabilities (versions, n, n_classes) that a teacher gives each version of each image, [`Augmentation::versions`] of them; the
-    /// loss is the divergence KL(teacher || network).
+    /// Class probabilities (versions, n, n_classes) that a classifier gives each version of each image, [`Augmentation::versions`] of them; the
+    /// loss is the divergence KL(classifier || network).
     ///
     /// [`Augmentation::versions`]: super::Augmentation::versions
     Probabilities(&'a [f32]),
@@ -68,15 +69,15 @@ pub struct EpochSummary {
 
 /// A network in training.
 ///
-/// The same network, recipe and images give the same weights, bit for bit, for any number of threads, and whether or not the training was cut off
-/// between epochs and taken up from a [checkpoint](Trainer::save).
+/// The same network, recipe and images give the same weights, bit for bit, for any number of threads, and whether or not the training was stopped
+/// between epochs and resumed from a [checkpoint](Trainer::save).
 ///
 /// ```
 /// use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
-/// use riptide_models::{Network, ResNet, ResNetConfig};
+/// use riptide_models::{Network, ResNetConfig};
 ///
 /// let config = ResNetConfig { depth: 8, n_filters1: 4, height: 8, width: 8, n_classes: 2, ..Default::default() };
-/// let network = Network::from(ResNet::random(config, 0)?);
+/// let network = Network::random(config, 0)?;
 /// let pixels: Vec<u8> = (0..20 * 8 * 8 * 3).map(|i| (i % 251) as u8).collect();
 /// let labels: Vec<u32> = (0..20).map(|i| i % 2).collect();
 /// let mut trainer = Trainer::new(&network, Recipe::classifier(2))?;
@@ -107,7 +108,7 @@ impl Trainer {
     /// Begins with the weights of `network`, on the best kernels of this machine.
     ///
     /// # Errors
-    /// [`ModelError::Opaque`] for an ONNX classifier, [`ModelError::Config`] where the recipe is invalid.
+    /// [`ModelError::Opaque`] for an ONNX classifier, [`ModelError::Config`] if the recipe is invalid.
     pub fn new(network: &Network, recipe: Recipe) -> Result<Self, ModelError> {
         Self::with_kernels(network, recipe, Simd::current()?)
     }
@@ -118,9 +119,12 @@ impl Trainer {
     /// Those of [`Trainer::new`].
     pub fn with_kernels(network: &Network, recipe: Recipe, simd: Simd) -> Result<Self, ModelError> {
         recipe.validate()?;
-        let config = network.config();
-        let engine = engine::new(&config, simd)?;
-        let layout = FlatLayout::new(&config);
+        let config = network.config().clone();
+        let Some(architecture) = config.architecture() else {
+            return Err(ModelError::Opaque { operation: "training" });
+        };
+        let layout = FlatLayout::new(&architecture);
+        let engine = engine::new(&architecture, &layout, simd)?;
         let parameters = layout.flatten(&layout.trained, network.weights())?;
         let statistics = layout.flatten(&layout.statistics, network.weights())?;
         let zeros = vec![0.0; parameters.len()];
@@ -156,7 +160,7 @@ impl Trainer {
     /// The network as it stands.
     ///
     /// # Errors
-    /// [`ModelError::ParameterValue`] where the training has diverged.
+    /// [`ModelError::ParameterValue`] if the training has diverged.
     pub fn network(&self) -> Result<Network, ModelError> {
         let mut weights = Weights::default();
         self.layout
@@ -169,7 +173,7 @@ impl Trainer {
     /// One more pass over the images, in an order drawn from the seed; calls `progress` after every step.
     ///
     /// # Errors
-    /// [`ModelError::Images`] where the images or targets do not fit the network, [`ModelError::Diverged`] where the loss is no longer finite.
+    /// [`ModelError::Images`] if the images or targets do not fit the network, [`ModelError::Diverged`] if the loss is no longer finite.
     pub fn epoch(
         &mut self,
         set: TrainingSet<'_>,
@@ -178,6 +182,7 @@ impl Trainer {
         let n = self.check(&set)?;
         let epoch = self.history.len() as u32 + 1;
         let mut order: Vec<usize> = (0..n).collect();
+        // No image has this number.
         order.shuffle(&mut self.random(epoch, u32::MAX));
         let steps_of_epoch = n.div_ceil(self.recipe.batch_size) as u64;
         let steps = steps_of_epoch * u64::from(self.recipe.epochs);
@@ -198,6 +203,7 @@ impl Trainer {
             now.images += batch.len();
             now.loss = loss / now.images as f64;
             now.accuracy = f64::from(right) / now.images as f64;
+            // Before the next step spoils what is left to look at.
             if !loss.is_finite() {
                 let step = self.step;
                 return Err(ModelError::Diverged { epoch, step, rate });
@@ -247,7 +253,7 @@ impl Trainer {
                     .versions()
                     .map(|versions| versions * n * classes);
                 if expected != Some(probabilities.len()) {
-                    let found = format!("set with {} probabilities of the teacher", probabilities.len());
+                    let found = format!("set with {} probabilities of the classifier", probabilities.len());
                     let expected = match expected {
                         Some(expected) => format!("{expected}, for every version of every image"),
                         None => "an augmentation whose versions can be counted".to_owned(),
@@ -259,7 +265,8 @@ impl Trainer {
         Ok(n)
     }
 
-    /// Random numbers that belong to an epoch and an image.
+    /// Random numbers that belong to an epoch and an image: streams of their own, so that neither the number of threads nor a resumed training
+    /// changes what an image is shown as.
     fn random(&self, epoch: u32, image: u32) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         rng.set_stream(u64::from(epoch) << 32 | u64::from(image));
@@ -320,6 +327,8 @@ impl Trainer {
             ..
         } = self.config.input();
         let bytes = 3 * height * width;
+        // Versions that can be counted have their answers kept, so they repeat the border, as the classifier saw them; crops bring in zeros,
+        // and zeros come in after the scaling (He et al. 2015), so the table is that of the whole image.
         let versions = self.recipe.augmentation.versions();
         let input = self.engine.input();
         input.resize(batch.len());
@@ -345,7 +354,7 @@ impl Trainer {
         );
     }
 
-    /// Adds the gradient of the regularisation.
+    /// Adds the gradient of the regularisation, after the backward pass, which overwrites the gradient.
     fn regularise(&mut self) {
         let (l1, l2) = (self.recipe.l1 as f32, 2.0 * self.recipe.l2 as f32);
         for (index, (parameter, range)) in self.layout.trained.iter().enumerate() {

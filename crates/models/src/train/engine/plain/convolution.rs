@@ -5,10 +5,12 @@ use std::ops::Range;
 use riptide_kernels::training::{
     Affine, ComposedConv, ComposedWeights, Layout, PackedWeights, Planes, Scratch, TrainableConv,
 };
-use riptide_kernels::{Block, ConvParams, Shape, Simd};
+use riptide_kernels::{Block, Shape, Simd};
 
-use super::super::layer::sum_groups;
-use super::super::{FlatLayout, GROUP, grow, images};
+use super::super::flat::FlatLayout;
+use super::super::memory::{GROUP, grow, images};
+use super::super::norm::sum_groups;
+use crate::architecture::Conv;
 use crate::error::ModelError;
 
 /// Convolutions with their bias and what follows them.
@@ -45,44 +47,48 @@ pub(super) enum Kernel {
 }
 
 impl ConvLayer {
-    /// A layer by its number, from 0, whose output gets a halo.
+    /// One layer. It takes the output of the layer below, or the images; its own output gets a halo.
     pub(super) fn single(
         layout: &FlatLayout,
-        index: usize,
-        params: ConvParams,
-        input: Shape,
+        conv: &Conv,
+        images: Shape,
+        below: Option<Shape>,
         halo: usize,
     ) -> Result<Self, ModelError> {
-        let images = if index == 0 {
-            Layout::Interleaved
-        } else {
-            Layout::Blocked
+        let (order, input) = match below {
+            Some(shape) => (Layout::Blocked, shape),
+            None => (Layout::Interleaved, images),
         };
-        let [weight, bias] = places(layout, index)?;
+        let [weight, bias] = places(layout, conv)?;
         let kernel = Kernel::Single {
-            conv: TrainableConv::new(params, images, input)?,
+            conv: TrainableConv::new(conv.params(), order, input)?,
             weight,
             packed: PackedWeights::default(),
         };
-        Ok(Self::new(kernel, index > 0, bias, halo))
+        Ok(Self::new(kernel, conv.is_rectified, bias, halo))
     }
 
-    /// The first two layers as one, if that is less work for a group of images.
+    /// The first two layers as one, if that is less work for a group of images and nothing stands between them.
     pub(super) fn composed(
         layout: &FlatLayout,
-        params: &[ConvParams],
+        layers: &[Conv],
         input: Shape,
         halo: usize,
     ) -> Result<Option<Self>, ModelError> {
-        let [first, second, ..] = *params else {
+        let [first, second, ..] = layers else {
             return Ok(None);
         };
-        let conv = ComposedConv::new(first, second, input)?;
+        if first.is_rectified {
+            return Ok(None);
+        }
+        let conv = ComposedConv::new(first.params(), second.params(), input)?;
         let (product, apart) = conv.multiply_adds();
+        // The product is taken anew for every batch, because the weights have moved; a batch has one group at least.
         if GROUP * product + conv.composing() >= GROUP * apart {
             return Ok(None);
         }
-        let [first, second] = [places(layout, 0)?, places(layout, 1)?];
+        let is_rectified = second.is_rectified;
+        let [first, second] = [places(layout, first)?, places(layout, second)?];
         let bias = second[1].clone();
         let packed = ComposedWeights::default();
         let kernel = Kernel::Composed {
@@ -91,7 +97,7 @@ impl ConvLayer {
             second,
             packed,
         };
-        Ok(Some(Self::new(kernel, true, bias, halo)))
+        Ok(Some(Self::new(kernel, is_rectified, bias, halo)))
     }
 
     fn new(kernel: Kernel, is_rectified: bool, bias: Range<usize>, halo: usize) -> Self {
@@ -122,6 +128,7 @@ impl ConvLayer {
                 packed,
             } => {
                 conv.pack(simd, (of(w1), of(b1)), (of(w2), of(b2)), packed)?;
+                // The product has the bias inside: at the border, the first layer's bias reaches fewer positions of the second.
                 self.affine = Affine::from_fn(bias.len(), |_| (1.0, 0.0));
             }
         }
@@ -148,6 +155,7 @@ impl ConvLayer {
                 second: [w2, _],
                 packed,
             } => {
+                // Both layers' weights come from one gradient, that of the product; the second bias is summed with the others.
                 let (before, after) = gradient.split_at_mut(w2.start);
                 let (d_w1, d_b1) = before[w1.start..b1.end].split_at_mut(w1.len());
                 conv.gradient(simd, packed, plain, (d_w1, d_b1), &mut after[..w2.len()])?;
@@ -248,7 +256,6 @@ impl Kernel {
 }
 
 /// Where weights and bias of a layer are among the parameters.
-fn places(layout: &FlatLayout, index: usize) -> Result<[Range<usize>; 2], ModelError> {
-    let find = |array: &str| layout.find(&format!("conv{}.{array}", index + 1));
-    Ok([find("weight")?, find("bias")?])
+fn places(layout: &FlatLayout, conv: &Conv) -> Result<[Range<usize>; 2], ModelError> {
+    Ok([layout.find(&conv.name, "weight")?, layout.find(&conv.name, "bias")?])
 }

@@ -1,25 +1,28 @@
 //! The planned residual network.
 
 use riptide_kernels::{
-    Activation, Block, Dense, Epilogue, ImageConv, ImageShape, Padding, Scratch, Shape, Simd, global_mean_pool,
+    Activation, Block, Dense, Epilogue, ImageConv, ImageShape, Scratch, Shape, Simd, global_mean_pool,
 };
 
-use super::images_per_group;
-use super::input::Geometry;
-use super::layers::{Conv, floats, folded, same};
-use crate::config::ResNetConfig;
+use super::groups::images_per_group;
+use super::layers::{Conv, dense, folded};
+use crate::architecture;
 use crate::error::ModelError;
 use crate::weights::Weights;
 
-/// Images that go through the second stage together: buffers and weights fit the second-level cache.
+/// Images that go through the second stage together. With four of them its buffers and its weights fit the second-level cache together;
+/// with eight they do not, and the whole network takes 2 % longer.
 const PART: usize = 4;
+
+/// Zeros around every layer's output: all 3x3 convolutions need one, and a shortcut is added to an output of the same shape.
+const HALO: usize = 1;
 
 /// What most convolutions end with.
 const RELU: Epilogue = Epilogue::new(Activation::Relu);
 
 /// Layers of a residual network, batch normalisation folded in.
 #[derive(Debug)]
-pub(super) struct ResNetPlan {
+pub(super) struct ResidualPlan {
     stem: ImageConv,
     stages: Vec<Stage>,
     fc: Dense,
@@ -43,7 +46,7 @@ struct ResidualBlock {
 
 /// One thread's buffers.
 #[derive(Debug)]
-pub(super) struct ResNetScratch {
+pub(super) struct ResidualScratch {
     /// The stem's output for one image.
     stem: Vec<Block>,
     stages: Vec<StageScratch>,
@@ -60,37 +63,30 @@ struct StageScratch {
     inner: Vec<Block>,
 }
 
-impl ResNetPlan {
+impl ResidualPlan {
     /// Packs the weights, for input images with at least this halo.
-    pub(super) fn new(config: &ResNetConfig, weights: &Weights, halo: usize) -> Result<(Self, Geometry), ModelError> {
-        let (height, width, epsilon) = (config.height, config.width, config.bn_epsilon);
+    pub(super) fn new(network: &architecture::Residual, weights: &Weights, halo: usize) -> Result<Self, ModelError> {
+        let params = network.stem.params();
+        let [height, width] = network.stem.size;
         let image = ImageShape {
-            channels: 3,
+            channels: params.in_channels,
             height,
             width,
-            halo: halo.max(1),
+            halo: halo.max(params.padding.halo()),
         };
-        let input = Shape::new(3, height, width);
-        let (kernel, bias) = folded(weights, "conv1", "bn_conv1", epsilon)?;
-        let params = same(input, config.n_filters1, 3, 1);
-        let stem = ImageConv::new(params, image, &kernel, Some(&bias))?;
+        let (kernel, bias) = folded(weights, &network.stem)?;
+        let stem = ImageConv::new(params, image, &kernel, Some(&bias))?.with_output_halo(HALO);
         let mut shape = stem.output();
         let mut stages = Vec::new();
-        for stage in 0..3 {
+        for stage in &network.stages {
             let mut blocks = Vec::new();
-            for block in 0..config.n_blocks() {
-                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                let layer = |branch: &str, kernel: usize, stride: usize, input: Shape| {
-                    let name = format!("{}_block{block}_branch{branch}", stage + 2);
-                    let (w, b) = folded(weights, &format!("res{name}"), &format!("bn{name}"), epsilon)?;
-                    Conv::new(same(input, config.n_filters(stage), kernel, stride), input, 1, &w, &b)
-                };
-                let branch2a = layer("2a", 3, stride, shape)?;
-                let branch2b = layer("2b", 3, 1, branch2a.output)?;
-                let branch1 = if block == 0 {
-                    Some(layer("1", 1, stride, shape)?)
-                } else {
-                    None
+            for block in stage {
+                let layer = |conv, input| Conv::new(conv, weights, input, HALO);
+                let branch2a = layer(&block.branch2a, shape)?;
+                let branch2b = layer(&block.branch2b, branch2a.output)?;
+                let branch1 = match &block.branch1 {
+                    Some(branch1) => Some(layer(branch1, shape)?),
+                    None => None,
                 };
                 shape = branch2b.output;
                 blocks.push(ResidualBlock {
@@ -101,20 +97,23 @@ impl ResNetPlan {
             }
             stages.push(Stage { blocks, shape });
         }
-        let (w, b) = (floats(weights, "fc10.weight")?, floats(weights, "fc10.bias")?);
-        let fc = Dense::new(shape.channels, config.n_classes, &w, Some(&b))?;
-        let largest = stages.iter().skip(1).map(|stage| stage.shape.len()).max().unwrap_or(1);
-        let geometry = Geometry {
-            image,
-            n_classes: config.n_classes,
-            preprocessing: config.preprocessing,
-            group: images_per_group(largest * size_of::<Block>()),
-        };
-        Ok((Self { stem, stages, fc }, geometry))
+        let fc = dense(weights, &network.fc)?;
+        Ok(Self { stem, stages, fc })
+    }
+
+    /// The images that it takes.
+    pub(super) fn image(&self) -> ImageShape {
+        self.stem.input()
+    }
+
+    /// Images of a group. The first stage's buffers do not count, because a single image goes through it at a time.
+    pub(super) fn group(&self) -> usize {
+        let lengths = self.stages.iter().skip(1).map(|stage| stage.shape.len());
+        images_per_group(lengths.max().unwrap_or(1) * size_of::<Block>())
     }
 
     /// Memory for groups of so many images.
-    pub(super) fn scratch(&self, group: usize) -> ResNetScratch {
+    pub(super) fn scratch(&self, group: usize) -> ResidualScratch {
         let stages = self
             .stages
             .iter()
@@ -127,7 +126,7 @@ impl ResNetPlan {
                 }
             });
         let channels = self.stages.last().map_or(0, |stage| stage.shape.channels);
-        ResNetScratch {
+        ResidualScratch {
             stem: vec![Block::ZERO; self.stem.output().len()],
             stages: stages.collect(),
             conv: Scratch::default(),
@@ -141,11 +140,11 @@ impl ResNetPlan {
         simd: Simd,
         images: &[f32],
         logits: &mut [f32],
-        scratch: &mut ResNetScratch,
+        scratch: &mut ResidualScratch,
     ) -> Result<(), ModelError> {
         let size = self.stem.input().len();
         let n = images.len() / size;
-        let ResNetScratch {
+        let ResidualScratch {
             stem,
             stages,
             conv,
@@ -154,7 +153,9 @@ impl ResNetPlan {
         let ([stage1, stage2, stage3], [first, second, third]) = (self.stages.as_slice(), stages.as_mut_slice()) else {
             return Ok(());
         };
-        // The larger a stage's images, the fewer go through it together; the larger its weights, the more.
+        // The larger a stage's images, the fewer go through it together, so that its buffers stay in the cache; the larger its weights,
+        // the more, so that each load of the weights serves several images. So the first stage takes one image, the second PART, the
+        // third the whole group. Each stage's first convolutions write straight to where the next stage reads.
         for (part, images) in images.chunks(PART * size).enumerate() {
             let count = images.len() / size;
             for (i, image) in images.chunks_exact(size).enumerate() {
@@ -172,6 +173,7 @@ impl ResNetPlan {
         stage3.finish(simd, n, third, conv)?;
         let classes = logits.len() / n.max(1);
         let outputs = third.x.chunks_exact(stage3.shape.len());
+        // Image by image: the dense layer is tiny.
         for (image, logits) in outputs.zip(logits.chunks_exact_mut(classes)) {
             global_mean_pool(simd, stage3.shape, image, means)?;
             self.fc.forward(simd, means, logits)?;
@@ -210,6 +212,8 @@ impl Stage {
         buffers: &mut StageScratch,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
+        // The shortcut is in `x` already, as the block's input or as the projection of it; the second convolution adds to what is there.
+        // So a stage needs two buffers, not three, and the lines are in the cache when they are written.
         let StageScratch { x, inner } = buffers;
         for (i, block) in self.blocks.iter().enumerate() {
             if i > 0 {
@@ -221,6 +225,3 @@ impl Stage {
         Ok(())
     }
 }
-
-/// The padding of the stem, which the smallest halo must cover.
-const _: () = assert!(Padding::same([3, 3], 1, 32, 32).halo() == 1);

@@ -4,15 +4,18 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use riptide_kernels::training::{Affine, Layout, Moments, NormGradient, PackedWeights, Planes, TrainableConv};
-use riptide_kernels::{Block, ConvParams, Shape, Simd};
+use riptide_kernels::{Block, Shape, Simd};
 
-use super::{FlatLayout, GROUP, Workspace, grow, images};
+use super::flat::FlatLayout;
+use super::memory::{GROUP, Workspace, grow, images};
+use crate::architecture::Conv;
 use crate::error::ModelError;
 
 /// Floats in a block.
 const LANES: usize = riptide_kernels::lanes::LANES;
 
-/// A convolution, its normalisation, and what the backward pass needs of both.
+/// A convolution, its normalisation, and what the backward pass needs of both. The normalised output is not kept: it is one multiply-add
+/// away from `y`, which the backward pass reads anyway.
 #[derive(Debug)]
 pub(super) struct ConvNorm {
     pub(super) conv: TrainableConv,
@@ -21,6 +24,8 @@ pub(super) struct ConvNorm {
     beta: Range<usize>,
     running_mean: Range<usize>,
     running_var: Range<usize>,
+    epsilon: f64,
+    momentum: f64,
     packed: PackedWeights,
     /// The convolution's output for the whole batch.
     pub(super) y: Vec<Block>,
@@ -35,22 +40,21 @@ pub(super) struct ConvNorm {
 }
 
 impl ConvNorm {
-    pub(super) fn new(
-        layout: &FlatLayout,
-        conv: &str,
-        norm: &str,
-        params: ConvParams,
-        images: Layout,
-        input: Shape,
-    ) -> Result<Self, ModelError> {
-        let find = |name: &str, array: &str| layout.find(&format!("{name}.{array}"));
+    /// A layer whose input has the given layout and shape, halo included.
+    pub(super) fn new(layout: &FlatLayout, conv: &Conv, images: Layout, input: Shape) -> Result<Self, ModelError> {
+        let Some(norm) = &conv.norm else {
+            return Err(ModelError::Opaque { operation: "training" });
+        };
+        let of_norm = |array: &str| layout.find(&norm.name, array);
         Ok(Self {
-            conv: TrainableConv::new(params, images, input)?,
-            weight: find(conv, "weight")?,
-            gamma: find(norm, "weight")?,
-            beta: find(norm, "bias")?,
-            running_mean: find(norm, "running_mean")?,
-            running_var: find(norm, "running_var")?,
+            conv: TrainableConv::new(conv.params(), images, input)?,
+            weight: layout.find(&conv.name, "weight")?,
+            gamma: of_norm("weight")?,
+            beta: of_norm("bias")?,
+            running_mean: of_norm("running_mean")?,
+            running_var: of_norm("running_var")?,
+            epsilon: norm.epsilon,
+            momentum: norm.momentum,
             packed: PackedWeights::default(),
             y: Vec::new(),
             affine: Affine::default(),
@@ -111,27 +115,30 @@ impl ConvNorm {
         &self.packed
     }
 
-    /// Turns the sums of all groups into the batch's statistics, the affine map and the running statistics.
+    /// Turns the sums of all groups into the batch's statistics, the affine map and the running statistics. It has to wait for every group,
+    /// so a normalisation is where a step's tasks meet; the sums are in f64 because the variance is a difference of large numbers.
     pub(super) fn settle(
         &mut self,
         groups: impl Iterator<Item = Moments>,
         n: usize,
         parameters: &[f32],
         statistics: &mut [f32],
-        (epsilon, momentum): (f64, f64),
     ) {
+        let (epsilon, momentum) = (self.epsilon, self.momentum);
         let shape = self.shape();
         let mut total = Moments::zeros(&shape);
         groups.for_each(|moments| total.add(&moments));
         let count = (n * shape.height * shape.width) as f64;
         self.mean.clear();
         self.inverse_std.clear();
+        // In f64, and rounded once.
         let mut keep = |running: &Range<usize>, c: usize, value: f64| {
             let running = &mut statistics[running.start + c];
             *running = (momentum * f64::from(*running) + (1.0 - momentum) * value) as f32;
         };
         for c in 0..shape.channels {
             let mean = total.first[c] / count;
+            // Rounding may leave a channel of one value slightly below 0.
             let variance = (total.second[c] / count - mean * mean).max(0.0);
             self.mean.push(mean as f32);
             self.inverse_std.push((1.0 / (variance + epsilon).sqrt()) as f32);
@@ -164,7 +171,7 @@ impl ConvNorm {
     pub(super) fn write_gradient(&mut self, n: usize, gradient: &mut [f32]) -> Result<(), ModelError> {
         let len = self.conv.plain_blocks();
         sum_groups(&mut self.plain[..n.div_ceil(GROUP) * len], len);
-        // The three follow each other in the flat vector.
+        // The three follow each other in the flat vector; the piece that this layer was given begins with its weights.
         let start = self.weight.start;
         let local = |range: &Range<usize>| range.start - start..range.end - start;
         self.conv
@@ -180,8 +187,9 @@ impl ConvNorm {
     }
 }
 
-/// Adds all groups' blocks to the first group's, in the order of the groups.
-pub(crate) fn sum_groups(groups: &mut [Block], len: usize) {
+/// Adds all groups' blocks to the first group's, in the order of the groups: each value is summed by one task, so the number of threads does
+/// not change a bit.
+pub(super) fn sum_groups(groups: &mut [Block], len: usize) {
     /// Blocks that one task sums.
     const PIECE: usize = 512;
     let (first, others) = groups.split_at_mut(len);

@@ -1,43 +1,71 @@
 //! Keras `.h5` files, as `model.save("model.h5")` and `model.save_weights("weights.h5")` write them.
 //!
-//! A [`ResNet`](crate::ResNet) is recognised by its layer names (`conv1`, `bn_conv1`, `res2_block0_branch2a`, ..., `fc10`); a
-//! [`DistilledCnn`](crate::DistilledCnn), whose layers have Keras's automatic names, by the kinds of its layers: one to three convolutions, then
-//! two dense layers. Sizes follow from the arrays; strides, paddings, activations and the batch normalisation's epsilon are checked where the
-//! file tells them. A model within a model, as a `Sequential` around a functional one, is read too.
+//! A residual network is recognised by its layer names (`conv1`, `bn_conv1`, `res2_block0_branch2a`, ..., `fc10`); a distilled network,
+//! whose layers have Keras's automatic names, by the kinds of its layers: one to three convolutions, then two dense layers. Sizes follow
+//! from the arrays; strides, paddings, activations and the epsilons of the batch normalisations are compared with the description of the
+//! network if the file tells them. A model within a model, such as a `Sequential` around a functional one, is read too.
 
-use std::collections::BTreeSet;
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
-pub(crate) use super::keras_file::is_hdf5;
-use super::keras_file::{Array, KerasFile, Layer};
-use crate::config::{DistilledCnnConfig, NetworkConfig, Parameter, ParameterKind, ResNetConfig};
+use self::file::{Array, KerasFile, Layer};
+use crate::architecture::{self, Architecture, Conv, Parameter, ParameterKind, Plain, Residual};
+use crate::config::{DistilledCnnConfig, NetworkConfig, ResNetConfig};
 use crate::error::ModelError;
-use crate::network::Network;
 use crate::weights::Weights;
 
 const RESNET: &str = "ResNet for small images";
-const DISTILLED: &str = "distilled CNN";
+const DISTILLED: &str = "distilled network";
 
-/// Reads a network from a Keras `.h5` file.
-///
-/// # Errors
-/// [`ModelError::Io`] where the file is missing, [`ModelError::NotHdf5`] and [`ModelError::Hdf5`] where it is something else, truncated or damaged,
-/// [`ModelError::UnknownArchitecture`] where it holds another network, [`ModelError::MissingLayer`], [`ModelError::LayerShape`] and
-/// [`ModelError::LayerSetting`] where a layer differs from the architecture's.
-pub fn load(path: impl AsRef<Path>) -> Result<Network, ModelError> {
-    let file = KerasFile::read(path.as_ref())?;
-    let config: NetworkConfig = if file.layer("bn_conv1").is_some() {
-        resnet_config(&file)?.into()
+/// Reads the configuration and the parameters of a network from a Keras `.h5` file.
+pub(super) fn read(path: &Path) -> Result<(NetworkConfig, Weights), ModelError> {
+    let file = KerasFile::read(path)?;
+    let (config, architecture): (NetworkConfig, _) = if file.layer("bn_conv1").is_some() {
+        let config = resnet_config(&file)?;
+        let architecture = config.architecture();
+        (config.into(), architecture)
     } else {
-        distilled_config(&file)?.into()
+        let config = distilled_config(&file)?;
+        let architecture = config.architecture();
+        (config.into(), architecture)
     };
     config.validate()?;
-    check_settings(&file, &config)?;
-    let weights = weights(&file, &config)?;
-    Network::new(config, weights)
+    let layers = Layers::new(&file, &architecture)?;
+    check_settings(&file, &layers, &architecture)?;
+    let weights = weights(&file, &layers, &architecture)?;
+    Ok((config, weights))
+}
+
+/// Which layer of the file is which layer of the description.
+enum Layers<'a> {
+    /// A residual network: they have the same names.
+    ByName(&'a KerasFile),
+    /// A distilled network: Keras numbers layers as it likes, so the order of each kind counts.
+    ByOrder(BTreeMap<String, &'a Layer>),
+}
+
+impl<'a> Layers<'a> {
+    fn new(file: &'a KerasFile, architecture: &Architecture) -> Result<Self, ModelError> {
+        let Architecture::Plain(Plain { convs, hidden, last }) = architecture else {
+            return Ok(Self::ByName(file));
+        };
+        let (in_convs, in_dense) = distilled_layers(file)?;
+        let convs = convs.iter().map(|conv| conv.name.clone()).zip(in_convs);
+        let dense = [hidden, last].map(|dense| dense.name.clone()).into_iter().zip(in_dense);
+        Ok(Self::ByOrder(convs.chain(dense).collect()))
+    }
+
+    fn find(&self, name: &str) -> Option<&'a Layer> {
+        match self {
+            Self::ByName(file) => file.layer(name),
+            Self::ByOrder(layers) => layers.get(name).copied(),
+        }
+    }
 }
 
 /// The size of one axis of a layer's array, which must have `rank` axes.
@@ -103,6 +131,9 @@ fn resnet_config(file: &KerasFile) -> Result<ResNetConfig, ModelError> {
 
 fn distilled_config(file: &KerasFile) -> Result<DistilledCnnConfig, ModelError> {
     let (convolutions, dense) = distilled_layers(file)?;
+    let ([first, ..], [hidden, last]) = (convolutions.as_slice(), dense.as_slice()) else {
+        return Err(missing(file, "conv1", DISTILLED));
+    };
     let mut config = DistilledCnnConfig {
         n_conv_layers: convolutions.len(),
         ..Default::default()
@@ -111,15 +142,15 @@ fn distilled_config(file: &KerasFile) -> Result<DistilledCnnConfig, ModelError> 
     for (kernel, layer) in kernels.into_iter().zip(&convolutions) {
         *kernel = axis(file, layer, "kernel", 4, 0)?;
     }
-    config.n_filters1 = axis(file, convolutions[0], "kernel", 4, 3)?;
-    config.n_dense = axis(file, dense[0], "kernel", 2, 1)?;
-    config.n_classes = axis(file, dense[1], "kernel", 2, 1)?;
+    config.n_filters1 = axis(file, first, "kernel", 4, 3)?;
+    config.n_dense = axis(file, hidden, "kernel", 2, 1)?;
+    config.n_classes = axis(file, last, "kernel", 2, 1)?;
     (config.height, config.width) = match file.input_size {
         Some(size) => size,
         None => {
             // Only weights were saved: take the images to be square and their side to be divisible by every stride.
             let filters = (config.n_filters1 >> (config.n_conv_layers - 1)).max(1);
-            let side = (axis(file, dense[0], "kernel", 2, 0)? / filters).isqrt() << config.n_conv_layers;
+            let side = (axis(file, hidden, "kernel", 2, 0)? / filters).isqrt() << config.n_conv_layers;
             (side, side)
         }
     };
@@ -154,35 +185,30 @@ fn distilled_layers(file: &KerasFile) -> Result<(Vec<&Layer>, Vec<&Layer>), Mode
 }
 
 /// Checks everything that the arrays do not show: strides, paddings, activations, epsilons.
-fn check_settings(file: &KerasFile, config: &NetworkConfig) -> Result<(), ModelError> {
-    match config {
-        NetworkConfig::ResNet(config) => {
-            for Layer { name, .. } in &file.layers {
-                if name.starts_with("bn") {
-                    file.check_setting(name, "epsilon", &json!(config.bn_epsilon))?;
-                } else if name == "fc10" {
-                    file.check_setting(name, "activation", &json!("softmax"))?;
-                } else {
-                    let halves = ["res3_block0_", "res4_block0_"]
-                        .iter()
-                        .any(|prefix| name.starts_with(prefix));
-                    let stride = if halves && !name.ends_with("branch2b") { 2 } else { 1 };
-                    file.check_setting(name, "strides", &json!([stride, stride]))?;
-                    file.check_setting(name, "activation", &json!("linear"))?;
-                    if name.ends_with("2a") || name.ends_with("2b") {
-                        file.check_setting(name, "padding", &json!("same"))?;
-                    }
+fn check_settings(file: &KerasFile, layers: &Layers<'_>, architecture: &Architecture) -> Result<(), ModelError> {
+    // The published residual network pads its stem in a layer of its own.
+    let padded_apart = match architecture {
+        Architecture::Residual(Residual { stem, .. }) => Some(stem.name.as_str()),
+        Architecture::Plain(_) => None,
+    };
+    let all = architecture.layers();
+    for (index, layer) in all.iter().enumerate() {
+        match layer {
+            architecture::Layer::Conv(conv) => {
+                let Some(Layer { name, .. }) = layers.find(&conv.name) else {
+                    continue;
+                };
+                check_conv(file, name, conv)?;
+                // A kernel of 1x1 needs no padding.
+                if conv.kernel > 1 && padded_apart != Some(conv.name.as_str()) {
+                    file.check_setting(name, "padding", &json!("same"))?;
                 }
             }
-        }
-        _ => {
-            let (convolutions, dense) = distilled_layers(file)?;
-            for (index, Layer { name, .. }) in convolutions.iter().enumerate() {
-                file.check_setting(name, "strides", &json!([2, 2]))?;
-                file.check_setting(name, "padding", &json!("same"))?;
-                file.check_setting(name, "activation", &json!(if index == 0 { "linear" } else { "relu" }))?;
-            }
-            for (Layer { name, .. }, activation) in dense.iter().zip(["linear", "softmax"]) {
+            architecture::Layer::Dense(dense) => {
+                let Some(Layer { name, .. }) = layers.find(&dense.name) else {
+                    continue;
+                };
+                let activation = if index + 1 == all.len() { "softmax" } else { "linear" };
                 file.check_setting(name, "activation", &json!(activation))?;
             }
         }
@@ -190,25 +216,27 @@ fn check_settings(file: &KerasFile, config: &NetworkConfig) -> Result<(), ModelE
     Ok(())
 }
 
-/// Takes every parameter of the configuration from the file.
-fn weights(file: &KerasFile, config: &NetworkConfig) -> Result<Weights, ModelError> {
-    let architecture = if matches!(config, NetworkConfig::ResNet(_)) {
-        RESNET
-    } else {
-        DISTILLED
+fn check_conv(file: &KerasFile, name: &str, conv: &Conv) -> Result<(), ModelError> {
+    file.check_setting(name, "strides", &json!([conv.stride, conv.stride]))?;
+    if let Some(norm) = &conv.norm {
+        file.check_setting(&norm.name, "epsilon", &json!(norm.epsilon))?;
+    }
+    // An activation after a batch normalisation is a layer of its own.
+    let is_rectified = conv.is_rectified && conv.norm.is_none();
+    file.check_setting(name, "activation", &json!(if is_rectified { "relu" } else { "linear" }))
+}
+
+/// Takes every parameter from the file.
+fn weights(file: &KerasFile, layers: &Layers<'_>, architecture: &Architecture) -> Result<Weights, ModelError> {
+    let kind = match architecture {
+        Architecture::Residual(_) => RESNET,
+        Architecture::Plain(_) => DISTILLED,
     };
     let mut weights = Weights::default();
     let mut used = BTreeSet::new();
-    for parameter in config.parameters() {
-        let (layer, _) = parameter.name.split_once('.').unwrap_or((&parameter.name, ""));
-        let layer = match config {
-            NetworkConfig::ResNet(_) => file.layer(layer),
-            _ => distilled_layer(file, layer)?,
-        };
-        let layer = layer.ok_or_else(|| {
-            let (name, _) = parameter.name.split_once('.').unwrap_or((&parameter.name, ""));
-            missing(file, name, architecture)
-        })?;
+    for parameter in architecture.parameters() {
+        let (name, _) = parameter.name.split_once('.').unwrap_or((&parameter.name, ""));
+        let layer = layers.find(name).ok_or_else(|| missing(file, name, kind))?;
         used.insert(layer.name.as_str());
         let tensor = tensor(file, layer, &parameter)?;
         weights.insert(parameter.name, tensor);
@@ -216,22 +244,10 @@ fn weights(file: &KerasFile, config: &NetworkConfig) -> Result<Weights, ModelErr
     match file.layers.iter().find(|layer| !used.contains(layer.name.as_str())) {
         Some(layer) => Err(unknown(
             file,
-            &format!("has a layer {}, which a {architecture} of its size has not", layer.name),
+            &format!("has a layer {}, which a {kind} of its size does not have", layer.name),
         )),
         None => Ok(weights),
     }
-}
-
-/// The layer in the file for `conv1`..`conv3`, `dense1`, `dense2`.
-fn distilled_layer<'a>(file: &'a KerasFile, name: &str) -> Result<Option<&'a Layer>, ModelError> {
-    let (convolutions, dense) = distilled_layers(file)?;
-    let (kind, number) = name.split_at(name.len() - 1);
-    let index = number.parse::<usize>().unwrap_or(1) - 1;
-    Ok(if kind == "conv" {
-        convolutions.get(index).copied()
-    } else {
-        dense.get(index).copied()
-    })
 }
 
 /// One parameter, from Keras's order of axes to ours.

@@ -1,4 +1,8 @@
 //! The residual network in training.
+//!
+//! A normalisation needs the statistics of the whole batch, so a pass is a chain of steps that all groups finish together: a block's first
+//! convolution (with its shortcut's), then its second. A convolution's output is kept for the whole batch; what is normalised from it is
+//! made again, part by part, where it is read.
 
 mod backward;
 
@@ -7,11 +11,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 use riptide_kernels::lanes::as_floats;
 use riptide_kernels::training::{Gate, Layout, Moments, Planes, Shortcut, add_moments, normalise, relu_backward};
-use riptide_kernels::{Block, ConvParams, Padding, Shape, Simd};
+use riptide_kernels::{Block, Shape, Simd};
 
-use super::layer::{ConvNorm, cut, prepare_all};
-use super::{Engine, FlatLayout, GROUP, Images, Workspaces, grow, images, images_at_once, parts};
-use crate::config::ResNetConfig;
+use super::flat::FlatLayout;
+use super::images::Images;
+use super::memory::{GROUP, Workspaces, grow, images, images_at_once, parts};
+use super::norm::{ConvNorm, cut, prepare_all};
+use super::pass::Engine;
+use crate::architecture::Residual;
 use crate::error::ModelError;
 
 /// Roles of buffers in a workspace.
@@ -110,10 +117,8 @@ impl<'a> Source<'a> {
 
 /// A residual network with the memory of one training step.
 #[derive(Debug)]
-pub(crate) struct ResNetEngine {
+pub(crate) struct ResidualEngine {
     simd: Simd,
-    config: ResNetConfig,
-    momentum: f64,
     images: Images,
     stem: ConvNorm,
     blocks: Vec<ResBlock>,
@@ -123,77 +128,50 @@ pub(crate) struct ResNetEngine {
     fc_bias: Range<usize>,
     /// The output's mean over the pixels, (n, channels).
     pooled: Vec<f32>,
-    /// Gradients of a block's output, of its inner activation, and of its input.
+    /// Gradients of a block's output, of its inner activation, and of its input. Three buffers serve all blocks: what a block's input gets is
+    /// what the block before it starts from, so the first and the third change places.
     gradients: [Vec<Block>; 3],
     workspaces: Workspaces,
 }
 
-fn conv_params(inputs: usize, filters: usize, kernel: usize, stride: usize, input: &Shape) -> ConvParams {
-    let padding = if stride == 1 {
-        Padding::all(kernel / 2)
-    } else {
-        Padding::same([kernel; 2], stride, input.height, input.width)
-    };
-    ConvParams {
-        in_channels: inputs,
-        out_channels: filters,
-        kernel: [kernel; 2],
-        stride,
-        padding,
-    }
-}
-
-impl ResNetEngine {
-    /// An engine for the given network; `momentum` is that of the running statistics.
-    pub(crate) fn new(config: &ResNetConfig, momentum: f64, simd: Simd) -> Result<Self, ModelError> {
-        config.validate()?;
-        let layout = FlatLayout::new(&config.clone().into());
-        let image = Shape::new(3, config.height, config.width);
-        let params = conv_params(3, config.n_filters1, 3, 1, &image);
-        let stem = ConvNorm::new(&layout, "conv1", "bn_conv1", params, Layout::Interleaved, image)?;
+impl ResidualEngine {
+    /// An engine for the given network.
+    pub(crate) fn new(network: &Residual, layout: &FlatLayout, simd: Simd) -> Result<Self, ModelError> {
+        let [height, width] = network.stem.size;
+        let image = Shape::new(network.stem.inputs, height, width);
+        let stem = ConvNorm::new(layout, &network.stem, Layout::Interleaved, image)?;
         let mut blocks = Vec::new();
+        // Every 3x3 convolution needs a halo of one pixel around its input.
         let mut shape = stem.shape().with_halo(1);
-        for stage in 0..3 {
-            let filters = config.n_filters(stage);
-            for block in 0..config.n_blocks() {
-                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                let layer = |branch: &str, kernel, stride, input: Shape| {
-                    let name = format!("{}_block{block}_branch{branch}", stage + 2);
-                    let params = conv_params(input.channels, filters, kernel, stride, &input);
-                    let (conv, norm) = (format!("res{name}"), format!("bn{name}"));
-                    ConvNorm::new(&layout, &conv, &norm, params, Layout::Blocked, input)
-                };
-                let a = layer("2a", 3, stride, shape)?;
-                let inner = a.shape().with_halo(1);
-                let b = layer("2b", 3, 1, inner)?;
-                let shortcut = if block == 0 {
-                    Some(layer("1", 1, stride, shape)?)
-                } else {
-                    None
-                };
-                blocks.push(ResBlock {
-                    a,
-                    b,
-                    shortcut,
-                    in_shape: shape,
-                    input: Vec::new(),
-                });
-                shape = inner;
-            }
+        for block in network.stages.iter().flatten() {
+            let layer = |conv, input| ConvNorm::new(layout, conv, Layout::Blocked, input);
+            let a = layer(&block.branch2a, shape)?;
+            let inner = a.shape().with_halo(1);
+            let b = layer(&block.branch2b, inner)?;
+            let shortcut = match &block.branch1 {
+                Some(branch1) => Some(layer(branch1, shape)?),
+                None => None,
+            };
+            blocks.push(ResBlock {
+                a,
+                b,
+                shortcut,
+                in_shape: shape,
+                input: Vec::new(),
+            });
+            shape = inner;
         }
         Ok(Self {
             simd,
-            momentum,
-            images: Images::new(config.height, config.width, 1),
+            images: Images::new(height, width, 1),
             stem,
             blocks,
             output: Vec::new(),
-            fc_weight: layout.find("fc10.weight")?,
-            fc_bias: layout.find("fc10.bias")?,
+            fc_weight: layout.find(&network.fc.name, "weight")?,
+            fc_bias: layout.find(&network.fc.name, "bias")?,
             pooled: Vec::new(),
             gradients: Default::default(),
             workspaces: Workspaces::default(),
-            config: config.clone(),
         })
     }
 
@@ -205,10 +183,6 @@ impl ResNetEngine {
             layers.extend(shortcut);
         }
         layers
-    }
-
-    fn norm_constants(&self) -> (f64, f64) {
-        (self.config.bn_epsilon, self.momentum)
     }
 
     /// Shape of the last block's output.
@@ -229,6 +203,7 @@ impl ResNetEngine {
             .map(|(group, y)| {
                 workspaces.with(|workspace| {
                     let mut moments = Moments::zeros(&shape);
+                    // The statistics are summed from each part while it is in the cache, not in a second pass over the batch.
                     let x = all.group(group);
                     for (first, count) in parts(y.len() / shape.len(), at_once) {
                         let x = &x[first * image..(first + count) * image];
@@ -242,7 +217,7 @@ impl ResNetEngine {
             .collect()
     }
 
-    /// Writes block `i`'s input and runs its first convolution and its shortcut's.
+    /// Writes block `i`'s input and runs its first convolution and its shortcut's, while the part of the input that both read is in the cache.
     fn block_forward_a(&mut self, i: usize, n: usize) -> Result<Vec<(Moments, Moments)>, ModelError> {
         let (simd, workspaces) = (self.simd, &self.workspaces);
         let (before, rest) = self.blocks.split_at_mut(i);
@@ -327,10 +302,11 @@ impl ResNetEngine {
         let (simd, shape) = (self.simd, self.last_shape());
         let source = self.blocks.last().map_or(Source::Stem(&self.stem), Source::Block);
         grow(&mut self.output, n * shape.len());
-        let (channels, classes) = (shape.channels, self.config.n_classes);
+        let (channels, classes) = (shape.channels, self.fc_bias.len());
         let (weight, bias) = (&parameters[self.fc_weight.clone()], &parameters[self.fc_bias.clone()]);
         self.pooled.resize(n * channels, 0.0);
         let mut logits = vec![0.0; n * classes];
+        // Image by image: the output of one image goes straight into its mean and its logits.
         self.output[..n * shape.len()]
             .par_chunks_mut(shape.len())
             .zip(self.pooled.par_chunks_mut(channels))
@@ -367,33 +343,34 @@ fn pool(shape: &Shape, image: &[Block], pooled: &mut [f32]) {
     }
 }
 
-impl Engine for ResNetEngine {
+impl Engine for ResidualEngine {
     fn input(&mut self) -> &mut Images {
         &mut self.images
     }
 
     fn forward(&mut self, parameters: &[f32], statistics: &mut [f32]) -> Result<Vec<f32>, ModelError> {
-        let (n, simd, constants) = (self.images.n, self.simd, self.norm_constants());
+        let (n, simd) = (self.images.n, self.simd);
+        // The weights have moved since the last step, so they are packed anew, all layers at once.
         prepare_all(self.layers_mut(), simd, parameters, n)?;
         let sums = self.stem_forward(n)?;
-        self.stem.settle(sums.into_iter(), n, parameters, statistics, constants);
+        self.stem.settle(sums.into_iter(), n, parameters, statistics);
         for i in 0..self.blocks.len() {
+            // The projection is settled with the first convolution, although it is needed only at the block's end: both read the same input.
             let (main, side): (Vec<_>, Vec<_>) = self.block_forward_a(i, n)?.into_iter().unzip();
             let block = &mut self.blocks[i];
-            block.a.settle(main.into_iter(), n, parameters, statistics, constants);
+            block.a.settle(main.into_iter(), n, parameters, statistics);
             if let Some(shortcut) = &mut block.shortcut {
-                shortcut.settle(side.into_iter(), n, parameters, statistics, constants);
+                shortcut.settle(side.into_iter(), n, parameters, statistics);
             }
             let sums = self.block_forward_b(i, n)?;
-            self.blocks[i]
-                .b
-                .settle(sums.into_iter(), n, parameters, statistics, constants);
+            self.blocks[i].b.settle(sums.into_iter(), n, parameters, statistics);
         }
         self.head_forward(n, parameters)
     }
 
     fn backward(&mut self, parameters: &[f32], d_logits: &[f32], gradient: &mut [f32]) -> Result<(), ModelError> {
         let n = self.images.n;
+        // The dense layer adds to its gradient; all others overwrite theirs.
         gradient.fill(0.0);
         let shapes = self
             .blocks
@@ -409,11 +386,13 @@ impl Engine for ResNetEngine {
             let inner = self.block_backward_b(i, n)?;
             self.blocks[i].a.settle_gradient(inner.into_iter(), n, parameters);
             sums = self.block_backward_a(i, n)?;
+            // The gradient of this block's input is that of the output of the block before.
             self.gradients.swap(0, 2);
         }
         Self::settle_gradients((&mut self.stem, None), sums, n, parameters);
         self.stem_backward(n)?;
         let mut layers = self.layers_mut();
+        // `cut` needs them in the order of the flat vector.
         layers.sort_by_key(|layer| layer.range().start);
         let ranges: Vec<_> = layers.iter().map(|layer| layer.range()).collect();
         let pieces = cut(gradient, &ranges);

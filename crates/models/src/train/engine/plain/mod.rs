@@ -1,4 +1,6 @@
 //! The distilled network in training.
+//!
+//! Nothing in it needs the whole batch, so a group goes through all layers in one task, forward and backward.
 
 mod convolution;
 
@@ -9,12 +11,15 @@ use riptide_kernels::lanes::as_floats;
 use riptide_kernels::training::{
     Gate, Moments, PackedDense, Planes, Shortcut, TrainableDense, add_moments, normalise, relu_backward,
 };
-use riptide_kernels::{Block, ConvParams, Padding, Shape, Simd};
+use riptide_kernels::{Block, Simd};
 
 use self::convolution::ConvLayer;
-use super::layer::sum_groups;
-use super::{Engine, FlatLayout, GROUP, Images, Workspaces, grow, images, images_at_once, parts};
-use crate::config::DistilledCnnConfig;
+use super::flat::FlatLayout;
+use super::images::Images;
+use super::memory::{GROUP, Workspaces, grow, images, images_at_once, parts};
+use super::norm::sum_groups;
+use super::pass::Engine;
+use crate::architecture::{self, Conv, Plain};
 use crate::error::ModelError;
 
 /// Floats in a block.
@@ -39,7 +44,7 @@ struct DenseLayer {
 
 /// A distilled network with the memory of one training step.
 #[derive(Debug)]
-pub(crate) struct DistilledEngine {
+pub(crate) struct PlainEngine {
     simd: Simd,
     n_classes: usize,
     images: Images,
@@ -50,9 +55,15 @@ pub(crate) struct DistilledEngine {
 }
 
 impl DenseLayer {
-    fn new(layout: &FlatLayout, name: &str, in_blocks: usize, places: Vec<usize>) -> Result<Self, ModelError> {
-        let weight = layout.find(&format!("{name}.weight"))?;
-        let bias = layout.find(&format!("{name}.bias"))?;
+    /// `places` says where each of the layer's inputs is among the floats of `in_blocks` blocks.
+    fn new(
+        layout: &FlatLayout,
+        dense: &architecture::Dense,
+        in_blocks: usize,
+        places: Vec<usize>,
+    ) -> Result<Self, ModelError> {
+        let weight = layout.find(&dense.name, "weight")?;
+        let bias = layout.find(&dense.name, "bias")?;
         Ok(Self {
             dense: TrainableDense::new(bias.len(), in_blocks, places)?,
             weight,
@@ -96,46 +107,43 @@ struct BackwardTask<'a> {
     last: &'a mut [Block],
 }
 
-impl DistilledEngine {
+impl PlainEngine {
     /// An engine for the given network.
-    pub(crate) fn new(config: &DistilledCnnConfig, simd: Simd) -> Result<Self, ModelError> {
-        config.validate()?;
-        let layout = FlatLayout::new(&config.clone().into());
-        let sizes = config.convolutions();
-        let mut params = Vec::new();
-        let mut input = Shape::new(3, config.height, config.width);
-        for &(in_channels, out_channels, kernel) in &sizes {
-            let padding = Padding::same([kernel; 2], 2, input.height, input.width);
-            params.push(ConvParams {
-                in_channels,
-                out_channels,
-                kernel: [kernel; 2],
-                stride: 2,
-                padding,
-            });
-            input = Shape::new(out_channels, input.height.div_ceil(2), input.width.div_ceil(2));
-        }
-        let halo = |layer: usize| params.get(layer).map_or(0, |params: &ConvParams| params.padding.halo());
-        let images = Images::new(config.height, config.width, halo(0));
+    pub(crate) fn new(network: &Plain, layout: &FlatLayout, simd: Simd) -> Result<Self, ModelError> {
+        let Plain {
+            convs: layers,
+            hidden,
+            last,
+        } = network;
+        let Some(stem) = layers.first() else {
+            return Err(ModelError::Opaque { operation: "training" });
+        };
+        // Every output has the halo that the next layer's padding needs, so that no image is copied between layers.
+        let halo = |layer: usize| layers.get(layer).map_or(0, |conv: &Conv| conv.params().padding.halo());
+        let [height, width] = stem.size;
+        let images = Images::new(height, width, halo(0));
         let mut convs = Vec::new();
-        convs.extend(ConvLayer::composed(&layout, &params, images.shape, halo(2))?);
-        for (index, &params) in params.iter().enumerate().skip(2 * convs.len()) {
-            let input = convs.last().map_or(images.shape, |layer: &ConvLayer| layer.shape);
-            convs.push(ConvLayer::single(&layout, index, params, input, halo(index + 1))?);
+        convs.extend(ConvLayer::composed(layout, layers, images.shape, halo(2))?);
+        for (index, conv) in layers.iter().enumerate().skip(2 * convs.len()) {
+            let below = convs.last().map(|layer: &ConvLayer| layer.shape);
+            convs.push(ConvLayer::single(layout, conv, images.shape, below, halo(index + 1))?);
         }
         let shape = convs.last().map_or(images.shape, |layer| layer.shape);
-        let mut places = Vec::with_capacity(config.flat_size());
+        // The dense layer reads the blocks as they are, halo and all; only its weights are put in order.
+        let mut places = Vec::with_capacity(hidden.inputs);
         for y in 0..shape.height {
             for x in 0..shape.width {
                 places.extend((0..shape.channels).map(|c| shape.index(c / LANES, y, x) * LANES + c % LANES));
             }
         }
-        let hidden = DenseLayer::new(&layout, "dense1", shape.len(), places)?;
+        let n_classes = last.outputs;
+        let n_hidden = hidden.outputs;
+        let hidden = DenseLayer::new(layout, hidden, shape.len(), places)?;
         let in_blocks = hidden.dense.out_blocks();
-        let last = DenseLayer::new(&layout, "dense2", in_blocks, (0..config.n_dense).collect())?;
+        let last = DenseLayer::new(layout, last, in_blocks, (0..n_hidden).collect())?;
         Ok(Self {
             simd,
-            n_classes: config.n_classes,
+            n_classes,
             images,
             convs,
             hidden,
@@ -144,6 +152,8 @@ impl DistilledEngine {
         })
     }
 
+    /// All layers of one group, from the last to the first, so that a gradient is still in the cache when the layer below reads it. Gives the
+    /// sums that the biases of the convolutions need.
     fn backward_group(&self, task: BackwardTask<'_>, d_logits: &[f32]) -> Result<Vec<Moments>, ModelError> {
         let simd = self.simd;
         let BackwardTask {
@@ -175,6 +185,7 @@ impl DistilledEngine {
         let Some(top) = self.convs.last() else {
             return Ok(Vec::new());
         };
+        // No activation stands between the dense layers, nor between the last convolution's ReLU and the first of them.
         let flat = images(&top.output, top.shape, from, n);
         let mut d_flat = vec![Block::ZERO; flat.len()];
         hidden_sums.fill(Block::ZERO);
@@ -184,6 +195,7 @@ impl DistilledEngine {
         self.hidden
             .dense
             .backward_input(simd, &self.hidden.packed, &d_hidden, n, &mut d_flat)?;
+        // The gradient of the last convolution's output gets the halo that its kernel's backward pass reads.
         let wide = top.kernel.output();
         let mut gradient = self.workspaces.with(|workspace| workspace.take(GRADIENT, wide, n));
         for (image, out) in d_flat
@@ -202,6 +214,7 @@ impl DistilledEngine {
             for (index, layer) in self.convs.iter().enumerate().rev() {
                 let shape = layer.kernel.output();
                 let before = index.checked_sub(1).map(|index| &self.convs[index]);
+                // Nothing flows into the images, so the first layer has no gradient below it.
                 let mut below = before.map(|before| workspace.take(GRADIENT, before.kernel.output(), n));
                 let mut moments = Moments::zeros(&shape);
                 let mut sums = workspace.zeros(layer.kernel.gradient_blocks());
@@ -209,6 +222,7 @@ impl DistilledEngine {
                 let at_once = images_at_once(&shape);
                 for (first, count) in parts(n, at_once) {
                     let dy = &mut gradient[first * shape.len()..(first + count) * shape.len()];
+                    // The bias's gradient is the sum of the output's, taken in the pass that closes the ReLU.
                     if layer.is_rectified {
                         let out = layer.planes(from + first, count);
                         let values = (out, mean.as_slice(), &mut moments);
@@ -231,6 +245,7 @@ impl DistilledEngine {
                         layer.kernel.backward_input(simd, dy, count, dx, to, scratch)?;
                     }
                 }
+                // Layers go backward, so the last piece belongs to this one.
                 if let Some(plain) = plains.pop() {
                     layer.kernel.plain_gradient(simd, &sums, plain)?;
                 }
@@ -245,13 +260,14 @@ impl DistilledEngine {
     }
 }
 
-impl Engine for DistilledEngine {
+impl Engine for PlainEngine {
     fn input(&mut self) -> &mut Images {
         &mut self.images
     }
 
     fn forward(&mut self, parameters: &[f32], _statistics: &mut [f32]) -> Result<Vec<f32>, ModelError> {
         let (n, simd, classes) = (self.images.n, self.simd, self.n_classes);
+        // The weights have moved since the last step, so they are packed, and composed, anew.
         self.convs
             .par_iter_mut()
             .try_for_each(|layer| layer.prepare(simd, parameters, n))?;
@@ -293,6 +309,8 @@ impl Engine for DistilledEngine {
                     let (before, rest) = task.outputs.split_at_mut(index);
                     let plain = shape.with_halo(0);
                     let at_once = images_at_once(&shape);
+                    // The kernel writes without a halo to a small buffer; bias and ReLU then copy from there to where the next layer
+                    // reads, halo included.
                     let mut y = workspace.take(OUTPUT, plain, at_once);
                     let image = kernel.input_floats();
                     let x = match before.last() {
@@ -324,6 +342,7 @@ impl Engine for DistilledEngine {
 
     fn backward(&mut self, _parameters: &[f32], d_logits: &[f32], gradient: &mut [f32]) -> Result<(), ModelError> {
         let n = self.images.n;
+        // Taken out so that tasks can write them while they read everything else; put back below.
         let mut plains: Vec<Vec<Block>> = Vec::new();
         for layer in &mut self.convs {
             plains.push(std::mem::take(&mut layer.plain));
@@ -362,6 +381,7 @@ impl Engine for DistilledEngine {
             layer.plain = plain;
             layer.write_gradient(self.simd, n, gradient)?;
             for (c, bias) in gradient[layer.bias.clone()].iter_mut().enumerate() {
+                // In the order of the groups, and in f64.
                 *bias = biases.iter().map(|group| group[index].first[c]).sum::<f64>() as f32;
             }
         }

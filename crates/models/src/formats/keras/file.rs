@@ -4,25 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hdf5_reader::{Hdf5File, OpenOptions};
+use riptide_files::FileError;
 use serde_json::Value;
 
 use crate::error::ModelError;
 
-/// The first bytes of every HDF5 file that Keras writes.
-const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 /// The most bytes that one array of a file may have.
 const MAX_ARRAY_BYTES: usize = 1 << 30;
-
-/// Whether the file begins as HDF5 files do.
-pub(crate) fn is_hdf5(path: &Path) -> Result<bool, ModelError> {
-    use std::io::Read;
-    let mut start = Vec::new();
-    let file = std::fs::File::open(path).map_err(|source| ModelError::io("read", path, source))?;
-    file.take(8)
-        .read_to_end(&mut start)
-        .map_err(|source| ModelError::io("read", path, source))?;
-    Ok(start == SIGNATURE)
-}
 
 /// An array in the file's own order of axes.
 #[derive(Debug, Clone)]
@@ -40,7 +28,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// The number of axes of the layer's kernel, where it has one: 4 for a convolution, 2 for a dense layer.
+    /// The number of axes of the layer's kernel, if it has one: 4 for a convolution, 2 for a dense layer.
     pub(super) fn kernel_rank(&self) -> Option<usize> {
         self.arrays.get("kernel").map(|kernel| kernel.shape.len())
     }
@@ -51,22 +39,19 @@ impl Layer {
 pub(super) struct KerasFile {
     pub(super) path: PathBuf,
     pub(super) layers: Vec<Layer>,
-    /// Settings by layer name; empty where only the weights were saved.
+    /// Settings by layer name; empty if only the weights were saved.
     settings: BTreeMap<String, Value>,
-    /// Height and width of the input, where the file tells them.
+    /// Height and width of the input, if the file tells them.
     pub(super) input_size: Option<(usize, usize)>,
 }
 
 impl KerasFile {
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        if !is_hdf5(path)? {
-            return Err(ModelError::NotHdf5 { path: path.into() });
-        }
         let hdf5 = |source| ModelError::Hdf5 {
             path: path.into(),
             source: Box::new(source),
         };
-        let bytes = std::fs::read(path).map_err(|source| ModelError::io("read", path, source))?;
+        let bytes = std::fs::read(path).map_err(FileError::on("read", path))?;
         let options = OpenOptions {
             max_read_bytes: MAX_ARRAY_BYTES,
             ..OpenOptions::default()
@@ -148,12 +133,12 @@ impl KerasFile {
         self.layers.iter().find(|layer| layer.name == name)
     }
 
-    /// A setting of a layer, where the file tells it.
+    /// A setting of a layer, if the file tells it.
     pub(super) fn setting(&self, layer: &str, setting: &str) -> Option<&Value> {
         self.settings.get(layer)?.get(setting)
     }
 
-    /// Checks that a layer's setting is `expected`, where the file tells it.
+    /// Checks that a layer's setting is `expected`, if the file tells it.
     pub(super) fn check_setting(&self, layer: &str, setting: &'static str, expected: &Value) -> Result<(), ModelError> {
         match self.setting(layer, setting) {
             Some(found) if found != expected => Err(ModelError::LayerSetting {
