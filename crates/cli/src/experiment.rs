@@ -188,7 +188,9 @@ fn networks(args: &ExperimentArgs, dataset: &Dataset) -> anyhow::Result<NetworkP
         (Some(classifier), Some(distilled), _) => (load(classifier)?, load(distilled)?),
         (_, _, Some(folder)) => {
             let monitor = Monitor::load(folder)?;
-            let classifier = monitor.classifier().context("the monitor's classifier is a function, which is not saved")?;
+            let classifier = monitor
+                .classifier()
+                .context("the monitor's classifier is a function, which is not saved")?;
             (classifier.clone(), monitor.distilled().clone())
         }
         _ => shipped_networks(dataset.shipped().context(

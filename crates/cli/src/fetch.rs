@@ -109,7 +109,12 @@ pub fn run(args: FetchArgs) -> anyhow::Result<Ending> {
         && !instead.is_empty()
     {
         drop(outcomes.remove(position));
-        outcomes.extend(instead.iter().map(Artifact::name).zip(fetcher.fetch_all(&instead, &mut bar)?));
+        outcomes.extend(
+            instead
+                .iter()
+                .map(Artifact::name)
+                .zip(fetcher.fetch_all(&instead, &mut bar)?),
+        );
     }
     for (name, outcome) in outcomes {
         match outcome {

@@ -121,7 +121,11 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
     let Fitted { monitor, epochs, .. } = &fitted;
     monitor.save(&args.new.out)?;
-    let n_images = monitor.facts().training.as_ref().map_or(0, |training| training.n_images);
+    let n_images = monitor
+        .facts()
+        .training
+        .as_ref()
+        .map_or(0, |training| training.n_images);
     let report = Report {
         n_images,
         epochs,

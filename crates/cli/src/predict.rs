@@ -69,7 +69,9 @@ pub fn run(args: PredictArgs) -> anyhow::Result<Ending> {
                 })?;
             } else if decision.flagged {
                 flagged.push(vec![
-                    decision.file.map_or_else(|| row.index.to_string(), |file| file.display().to_string()),
+                    decision
+                        .file
+                        .map_or_else(|| row.index.to_string(), |file| file.display().to_string()),
                     format!("{:.4}", decision.score),
                     decision.class,
                 ]);

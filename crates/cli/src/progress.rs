@@ -56,7 +56,8 @@ impl Progress for Bar {
             (_, None) => "{msg} {human_pos} images, {per_sec}",
         };
         let style = ProgressStyle::with_template(template);
-        self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar
+            .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_message(task.to_owned());
         self.task = task.to_owned();
     }

@@ -12,7 +12,7 @@ use riptide_detectors::ScoreKind;
 use riptide_experiments::{ExperimentError, Kind, Protocol, ProtocolParams, Summary, TestImages, run};
 use riptide_files::{Progress, Silent};
 use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
-use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, NetworkPair, ResNet, ResNetConfig};
+use riptide_models::{DistilledCnnConfig, Network, NetworkPair, ResNetConfig};
 use riptide_stats::ks::Alternative;
 
 /// A small network that knows a little about the pictures, and an untrained one beside it.
@@ -25,7 +25,7 @@ fn networks() -> NetworkPair {
             ..Default::default()
         };
         let images = Shapes::new(0).generate(0, 1500);
-        let network = ResNet::random(config, 0).unwrap().into();
+        let network = Network::random(config, 0).unwrap();
         let mut trainer = Trainer::new(&network, Recipe::classifier(4)).unwrap();
         while !trainer.is_finished() {
             let targets = Targets::Labels(images.labels().unwrap());
@@ -38,7 +38,7 @@ fn networks() -> NetworkPair {
         n_filters1: 8,
         ..Default::default()
     };
-    NetworkPair::new(classifier.clone(), DistilledCnn::random(config, 1).unwrap().into()).unwrap()
+    NetworkPair::new(classifier.clone(), Network::random(config, 1).unwrap()).unwrap()
 }
 
 fn images() -> TestImages {

@@ -10,7 +10,7 @@ use riptide_kernels::Simd;
 use crate::architecture::Architecture;
 use crate::config::NetworkConfig;
 use crate::error::ModelError;
-use crate::formats::{CONFIG_FILE, self, Contents, ONNX_FILE, WEIGHTS_FILE};
+use crate::formats::{self, CONFIG_FILE, Contents, ONNX_FILE, WEIGHTS_FILE};
 use crate::forward;
 use crate::onnx::OnnxClassifier;
 use crate::plan::{Lazy, Plan};

@@ -31,7 +31,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if outcome.is_harmful {
         let explanation = monitor.explain(Images::open(today)?, &Explain::default())?;
         for image in explanation.images.iter().take(5) {
-            let name = image.file.as_ref().map_or(String::new(), |file| file.display().to_string());
+            let name = image
+                .file
+                .as_ref()
+                .map_or(String::new(), |file| file.display().to_string());
             println!("{:.3}  {}  {name}", image.score, image.classifier);
         }
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Module, Tensor};
 use riptide_datasets::ImageSet;
-use riptide_models::preprocess::Preprocessing;
-use riptide_models::{Network, NetworkPair};
 use riptide_detectors::Probabilities;
 use riptide_detectors::distillation::tempered;
+use riptide_models::preprocess::Preprocessing;
+use riptide_models::{Network, NetworkPair};
 
 use crate::error::{BoxError, Error, Result};
 use crate::locate::locate;
@@ -98,7 +98,8 @@ impl Classifier {
             let rows = module.forward(&preprocessing.apply(&raw)?)?.to_dtype(DType::F32)?;
             let mut rows = rows.flatten_all()?.to_vec1::<f32>()?;
             if output == ModuleOutput::Logits {
-                rows.chunks_exact_mut(n_classes.max(1)).for_each(riptide_kernels::softmax);
+                rows.chunks_exact_mut(n_classes.max(1))
+                    .for_each(riptide_kernels::softmax);
             }
             Ok(rows)
         })
@@ -172,7 +173,11 @@ impl Own {
         let rows = (self.predict)(images).map_err(|source| Error::Classifier { n, source })?;
         let expected = n * self.n_classes;
         if rows.len() != expected {
-            return Err(Error::mismatch("numbers that the classifier gave", expected, rows.len()));
+            return Err(Error::mismatch(
+                "numbers that the classifier gave",
+                expected,
+                rows.len(),
+            ));
         }
         // A temperature of 1 changes nothing; what is wanted is the check of every row.
         Ok(tempered(&rows, self.n_classes, 1.0)?)
@@ -189,7 +194,11 @@ impl fmt::Debug for Classifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Network(network) => f.debug_tuple("Classifier").field(&network.config()).finish(),
-            Kind::Own(own) => write!(f, "Classifier(a function: {} classes, {:?})", own.n_classes, own.input_size),
+            Kind::Own(own) => write!(
+                f,
+                "Classifier(a function: {} classes, {:?})",
+                own.n_classes, own.input_size
+            ),
         }
     }
 }

@@ -79,7 +79,9 @@ impl Dataset {
     pub fn is_cifar10(&self) -> bool {
         match self {
             Self::Cifar10 => true,
-            Self::Path(path) => [Split::Train, Split::Test].iter().any(|&split| cifar10::is_in(path, split)),
+            Self::Path(path) => [Split::Train, Split::Test]
+                .iter()
+                .any(|&split| cifar10::is_in(path, split)),
             Self::Auto | Self::Shapes => false,
         }
     }
@@ -136,7 +138,10 @@ impl Dataset {
             _ if self.is_cifar10() => "cifar10",
             _ => return None,
         };
-        riptide_pretrained::ALL.iter().copied().find(|networks| networks.name == name)
+        riptide_pretrained::ALL
+            .iter()
+            .copied()
+            .find(|networks| networks.name == name)
     }
 }
 

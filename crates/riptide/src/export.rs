@@ -27,7 +27,9 @@ impl ScoresFormat {
     /// [`Error::Malformed`] for another extension, [`Error::FeatureMissing`] for `.parquet` without the feature.
     pub fn of(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let extension = path
+            .extension()
+            .map(|extension| extension.to_string_lossy().to_lowercase());
         match extension.as_deref() {
             Some("npy") => Ok(Self::Npy),
             Some("csv") => Ok(Self::Csv),
@@ -36,7 +38,10 @@ impl ScoresFormat {
                 what: path.display().to_string(),
                 feature: "parquet",
             }),
-            _ => Err(Error::malformed(path, "give a file that ends in .npy, .csv or .parquet")),
+            _ => Err(Error::malformed(
+                path,
+                "give a file that ends in .npy, .csv or .parquet",
+            )),
         }
     }
 }

@@ -112,18 +112,23 @@ impl Facts {
     }
 
     /// The first fact whose digest is not the sealed one: its name, and what to tell the user.
-    pub(crate) fn changed(&self, sealed: &BTreeMap<String, String>) -> serde_json::Result<Option<(&'static str, String)>> {
+    pub(crate) fn changed(
+        &self,
+        sealed: &BTreeMap<String, String>,
+    ) -> serde_json::Result<Option<(&'static str, String)>> {
         let found = self.seal()?;
         for name in NAMES {
             if found.get(*name) == sealed.get(*name) && sealed.contains_key(*name) {
                 continue;
             }
             let advice = match *name {
-                "score" => sealed_name(sealed, name, &ScoreKind::ALL).map(|score| {
-                    format!("the reference was scored with {score}; fit again to use {}", self.score)
-                }),
+                "score" => sealed_name(sealed, name, &ScoreKind::ALL)
+                    .map(|score| format!("the reference was scored with {score}; fit again to use {}", self.score)),
                 "loss" => sealed_name(sealed, name, &[Loss::Kld, Loss::Xent]).map(|loss| {
-                    format!("the reference was scored with the loss {loss}; fit again to use {}", self.loss)
+                    format!(
+                        "the reference was scored with the loss {loss}; fit again to use {}",
+                        self.loss
+                    )
                 }),
                 _ => None,
             };
@@ -157,9 +162,9 @@ const NAMES: &[&str] = &[
 /// Which of the values of a fact was sealed.
 fn sealed_name<T: Serialize + Copy>(sealed: &BTreeMap<String, String>, name: &str, all: &[T]) -> Option<T> {
     let sealed = sealed.get(name)?;
-    all.iter().copied().find(|value| {
-        serde_json::to_value(value).is_ok_and(|value| &seal_of(name, &value) == sealed)
-    })
+    all.iter()
+        .copied()
+        .find(|value| serde_json::to_value(value).is_ok_and(|value| &seal_of(name, &value) == sealed))
 }
 
 /// The digest of a fact.

@@ -180,7 +180,10 @@ impl Fit {
         };
         let too_few = |what: &str| Error::TooFew {
             name: name.clone(),
-            reason: format!("{} images are too few to keep {what} apart; give more images", images.len()),
+            reason: format!(
+                "{} images are too few to keep {what} apart; give more images",
+                images.len()
+            ),
         };
         if reference.is_none() && n_reference == 0 {
             return Err(too_few("a reference"));
@@ -230,7 +233,10 @@ impl Fit {
             n_filters1: self.filters,
             n_conv_layers: self.conv_layers,
             n_dense: self.dense,
-            preprocessing: self.preprocessing.or_else(|| classifier.preprocessing()).unwrap_or_default(),
+            preprocessing: self
+                .preprocessing
+                .or_else(|| classifier.preprocessing())
+                .unwrap_or_default(),
             ..Default::default()
         };
         Ok(Network::random(config, self.seed)?)
@@ -251,11 +257,20 @@ impl Fit {
             seed: self.seed,
             ..Recipe::distilled(self.epochs)
         };
-        let mut training = Training::new(recipe).temperature(self.temperature).patience(self.patience);
+        let mut training = Training::new(recipe)
+            .temperature(self.temperature)
+            .patience(self.patience);
         if let Some(folder) = &self.checkpoint {
             training = training.folder(folder, Resume::IfPossible).title("Distilled network");
         }
-        let trained = training.run(&untrained, images, validation, Lesson::Classifier(classifier), progress, |_| ())?;
+        let trained = training.run(
+            &untrained,
+            images,
+            validation,
+            Lesson::Classifier(classifier),
+            progress,
+            |_| (),
+        )?;
         let best = trained.epochs.iter().find(|epoch| epoch.epoch == trained.best_epoch);
         let facts = TrainingFacts {
             n_images: images.len(),
@@ -345,7 +360,12 @@ impl Import {
         }
         let answers = Answers::from(&all);
         // Folders are sorted by name; whether the classifier has its classes in that order, its answers tell.
-        let right = answers.classifier.iter().zip(&labels).filter(|(a, b)| **a == **b as usize).count();
+        let right = answers
+            .classifier
+            .iter()
+            .zip(&labels)
+            .filter(|(a, b)| **a == **b as usize)
+            .count();
         let of_images = Some(class_names).filter(|names| names.len() == n_classes && 2 * right > all.len());
         let class_names = match &self.class_names {
             Some(names) => names.clone(),

@@ -97,7 +97,9 @@ pub use riptide_stats as stats;
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores};
+    pub use crate::{
+        Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
+    };
     pub use riptide_datasets::source::OpenOptions;
     pub use riptide_datasets::{ImageSet, ImageSource};
     pub use riptide_files::{Progress, Silent};

@@ -108,7 +108,11 @@ impl Monitor {
             return Err(Error::mismatch("class names", n_classes, facts.class_names.len()));
         }
         if facts.reference.n_images != scores.len() {
-            return Err(Error::mismatch("scores of the reference", facts.reference.n_images, scores.len()));
+            return Err(Error::mismatch(
+                "scores of the reference",
+                facts.reference.n_images,
+                scores.len(),
+            ));
         }
         if let Some(answers) = &answers {
             answers.check(scores.len(), n_classes)?;

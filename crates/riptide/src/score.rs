@@ -181,12 +181,17 @@ impl Scores {
     /// The name of the class that the classifier gives image `index`; empty if there is no such image.
     pub fn class_name(&self, index: usize) -> &str {
         let class = self.predictions.get(index).map(|&class| class as usize);
-        class.and_then(|class| self.class_names.get(class)).map_or("", String::as_str)
+        class
+            .and_then(|class| self.class_names.get(class))
+            .map_or("", String::as_str)
     }
 }
 
 /// A path as JSON has it: characters that are not Unicode are replaced.
-pub(crate) fn lossy<S: serde::Serializer>(file: &Option<PathBuf>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+pub(crate) fn lossy<S: serde::Serializer>(
+    file: &Option<PathBuf>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     match file {
         Some(file) => serializer.collect_str(&file.display()),
         None => serializer.serialize_none(),

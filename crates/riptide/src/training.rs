@@ -230,7 +230,11 @@ impl Training {
             return Err(Error::option("temperature", self.temperature, "above 0 and finite"));
         }
         if self.patience.is_some() && validation.is_none() {
-            return Err(Error::mismatch("validation images, which patience looks at", "at least 1", 0));
+            return Err(Error::mismatch(
+                "validation images, which patience looks at",
+                "at least 1",
+                0,
+            ));
         }
         let Some(folder) = &self.folder else {
             return Ok(());
@@ -239,7 +243,10 @@ impl Training {
             return Err(Error::malformed(folder, "is a file; name a folder"));
         }
         match (self.resume, folder.join(CHECKPOINT).exists()) {
-            (Resume::Never, true) => Err(Error::malformed(folder, "holds a training; resume it, or name another folder")),
+            (Resume::Never, true) => Err(Error::malformed(
+                folder,
+                "holds a training; resume it, or name another folder",
+            )),
             (Resume::Always, false) => Err(Error::malformed(folder, "holds no checkpoint to resume from")),
             _ => Ok(()),
         }
@@ -292,7 +299,11 @@ impl Training {
         let Some((folder, best)) = self.folder.as_ref().zip(best_of(epochs)) else {
             return Ok(None);
         };
-        Ok(Some((best.validation_loss, best.epoch, Network::load(folder.join("best"))?)))
+        Ok(Some((
+            best.validation_loss,
+            best.epoch,
+            Network::load(folder.join("best"))?,
+        )))
     }
 
     fn is_stalled(&self, epochs: &[Epoch]) -> bool {
@@ -380,7 +391,9 @@ impl Training {
 fn best_of(epochs: &[Epoch]) -> Option<&Epoch> {
     match epochs.last()?.validation_loss.is_nan() {
         true => epochs.last(),
-        false => epochs.iter().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss)),
+        false => epochs
+            .iter()
+            .min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss)),
     }
 }
 

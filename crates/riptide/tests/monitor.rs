@@ -18,7 +18,9 @@ fn clean(first: u64, n: usize) -> ImageSet {
 
 fn noisy(images: &ImageSet) -> ImageSet {
     let severity = Severity::new(5).unwrap();
-    Corruptor::new(0).apply(images, Corruption::GaussianNoise, severity).unwrap()
+    Corruptor::new(0)
+        .apply(images, Corruption::GaussianNoise, severity)
+        .unwrap()
 }
 
 /// A monitor of the shipped networks for Shapes.
@@ -73,7 +75,10 @@ fn batches_of_a_stream_are_the_batches_of_the_set() {
     assert_eq!(scores.len(), 130);
     let decisions = shapes().predict(&images).unwrap();
     let flagged = decisions.iter().filter(|decision| decision.flagged).count();
-    let above = scores.scores.iter().filter(|score| f64::from(**score) > shapes().threshold());
+    let above = scores
+        .scores
+        .iter()
+        .filter(|score| f64::from(**score) > shapes().threshold());
     assert_eq!(flagged, above.count());
     assert!(matches!(
         shapes().detect_batches(&images.slice(0..0).unwrap(), 10).next(),
@@ -100,7 +105,10 @@ fn a_changed_fact_is_refused_by_name() {
         ("distilled_preprocessing", json!("none")),
         ("classifier", json!({"network": "0".repeat(64)})),
         ("distilled", json!("0".repeat(64))),
-        ("reference", json!({"n_images": 199, "scores": "0", "answers": null, "agreement": null})),
+        (
+            "reference",
+            json!({"n_images": 199, "scores": "0", "answers": null, "agreement": null}),
+        ),
         (
             "training",
             json!({"n_images": 1, "n_validation": 0, "epoch": 1, "temperature": 1.0, "loss": 0.5, "agreement": 0.5, "seed": 0}),
@@ -116,12 +124,17 @@ fn a_changed_fact_is_refused_by_name() {
             manifest["facts"][fact] = value;
         });
         match Monitor::load(&dir) {
-            Err(Error::FactChanged { fact: named, reason, .. }) => {
+            Err(Error::FactChanged {
+                fact: named, reason, ..
+            }) => {
                 assert_eq!(named, fact);
                 let text = reason.to_string();
                 assert!(text.contains("fit again") && !text.contains('\n'), "{text}");
                 if fact == "score" {
-                    assert_eq!(text, "the reference was scored with distillation; fit again to use entropy");
+                    assert_eq!(
+                        text,
+                        "the reference was scored with distillation; fit again to use entropy"
+                    );
                 }
             }
             other => panic!("{fact}: {other:?}"),
@@ -138,7 +151,10 @@ fn options_are_free_to_edit_and_checked() {
         options["alternative"] = json!("greater");
     });
     let loaded = Monitor::load(&dir).unwrap();
-    assert_eq!((loaded.options().level, loaded.options().alternative), (0.01, Alternative::Greater));
+    assert_eq!(
+        (loaded.options().level, loaded.options().alternative),
+        (0.01, Alternative::Greater)
+    );
     edit(&path, |options| options["level"] = json!(1.5));
     assert!(Monitor::load(&dir).unwrap_err().to_string().contains("level"));
     edit(&path, |options| {
@@ -146,7 +162,10 @@ fn options_are_free_to_edit_and_checked() {
         options["threshhold"] = json!(3.0);
     });
     let error = Monitor::load(&dir).unwrap_err().to_string();
-    assert!(error.contains("options.json") && error.contains("threshhold"), "{error}");
+    assert!(
+        error.contains("options.json") && error.contains("threshhold"),
+        "{error}"
+    );
     fs::remove_file(&path).unwrap();
     assert_eq!(Monitor::load(&dir).unwrap().options(), &Options::default());
 }
@@ -166,7 +185,9 @@ fn a_changed_added_or_missing_file_is_named() {
             });
         }),
         ("notes.txt", |dir| fs::write(dir.join("notes.txt"), "mine").unwrap()),
-        ("model.safetensors", |dir| fs::remove_file(dir.join("distilled/model.safetensors")).unwrap()),
+        ("model.safetensors", |dir| {
+            fs::remove_file(dir.join("distilled/model.safetensors")).unwrap()
+        }),
     ];
     for (name, change) in cases {
         let (_folder, dir) = saved();
@@ -181,7 +202,10 @@ fn only_a_monitor_is_replaced() {
     let (folder, dir) = saved();
     fs::write(dir.join("thesis.tex"), "years of work").unwrap();
     let error = shapes().save(&dir).unwrap_err().to_string();
-    assert!(error.contains("thesis.tex") && error.contains("not replaced"), "{error}");
+    assert!(
+        error.contains("thesis.tex") && error.contains("not replaced"),
+        "{error}"
+    );
     assert!(dir.join("thesis.tex").exists());
     for name in ["monitor.json", "detector.json"] {
         let other = folder.path().join("other");
@@ -205,9 +229,15 @@ fn a_function_is_given_again_and_checked() {
             Ok(images.images().flat_map(|image| [p(image), 1.0 - p(image)]).collect())
         })
     };
-    let pixels = (0..100 * 8 * 8 * 3_u32).map(|i| (i.wrapping_mul(i) % 251) as u8).collect();
+    let pixels = (0..100 * 8 * 8 * 3_u32)
+        .map(|i| (i.wrapping_mul(i) % 251) as u8)
+        .collect();
     let images = ImageSet::unlabelled(pixels, 8, 8).unwrap();
-    let monitor = Fit::default().epochs(2).filters(8).run(brightness(4.0), &images).unwrap();
+    let monitor = Fit::default()
+        .epochs(2)
+        .filters(8)
+        .run(brightness(4.0), &images)
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("monitor");
     monitor.save(&dir).unwrap();
@@ -215,7 +245,10 @@ fn a_function_is_given_again_and_checked() {
     let loaded = Monitor::load_with(&dir, brightness(4.0)).unwrap();
     assert_eq!(loaded.score(&images).unwrap(), monitor.score(&images).unwrap());
     let error = Monitor::load_with(&dir, brightness(4.5)).unwrap_err();
-    assert!(matches!(error, Error::FactChanged { fact: "classifier", .. }), "{error}");
+    assert!(
+        matches!(error, Error::FactChanged { fact: "classifier", .. }),
+        "{error}"
+    );
     let logits = Classifier::from_fn(2, (8, 8), |images| Ok(vec![3.0; images.len() * 2]));
     let error = Fit::default().epochs(1).run(logits, &images).unwrap_err().to_string();
     assert!(error.contains("softmax"), "{error}");
@@ -235,7 +268,11 @@ fn a_fit_that_was_stopped_goes_on_to_the_same_monitor() {
     // All three epochs are done: the second run takes them from the folder.
     let again = kept_fit.run(classifier.clone(), &images).unwrap();
     assert_eq!(again.facts(), whole.facts());
-    let error = fit(3).seed(1).checkpoint(Some(kept)).run(classifier, &images).unwrap_err();
+    let error = fit(3)
+        .seed(1)
+        .checkpoint(Some(kept))
+        .run(classifier, &images)
+        .unwrap_err();
     assert!(error.to_string().contains("checkpoint"), "{error}");
 }
 
@@ -243,11 +280,20 @@ fn a_fit_that_was_stopped_goes_on_to_the_same_monitor() {
 fn patience_stops_a_fit_early() {
     let (classifier, _) = shipped_networks(&pretrained::SHAPES).unwrap();
     let images = clean(0, 60);
-    let fit = Fit::default().epochs(12).filters(8).n_validation(10).learning_rate(0.5).patience(Some(1));
+    let fit = Fit::default()
+        .epochs(12)
+        .filters(8)
+        .n_validation(10)
+        .learning_rate(0.5)
+        .patience(Some(1));
     let fitted = fit.run_with(classifier.clone(), &images, None, &mut Silent).unwrap();
     assert!(fitted.epochs.len() < 12, "{:?}", fitted.epochs);
     let training = fitted.monitor.facts().training.as_ref().unwrap();
-    let least = fitted.epochs.iter().map(|epoch| epoch.validation_loss).fold(f64::INFINITY, f64::min);
+    let least = fitted
+        .epochs
+        .iter()
+        .map(|epoch| epoch.validation_loss)
+        .fold(f64::INFINITY, f64::min);
     assert_eq!(fitted.epochs[training.epoch as usize - 1].validation_loss, least);
     let error = Fit::default().patience(Some(1)).run(classifier, &images).unwrap_err();
     assert!(error.to_string().contains("validation"), "{error}");

@@ -70,7 +70,7 @@ impl Stock {
 }
 
 /// KL(teacher || network) less the teacher's entropy, which no weight moves: mean over the batch.
-pub fn divergence(logits: &Tensor, probabilities: &Tensor) -> Result<Tensor> {
+fn divergence(logits: &Tensor, probabilities: &Tensor) -> Result<Tensor> {
     (ops::log_softmax(logits, 1)? * probabilities)?.sum(1)?.mean(0)?.neg()
 }
 

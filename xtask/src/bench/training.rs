@@ -4,19 +4,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use anyhow::Context;
-use candle_core::{DType, Device, Tensor};
-use candle_nn::{AdamW, Optimizer as _, ParamsAdamW, SGD, loss};
+use candle_core::{Device, Tensor};
 use riptide_datasets::ImageSet;
 use riptide_datasets::shapes::{Shapes, TRAIN_FIRST_INDEX};
-use riptide_models::train::autograd::DifferentiableNetwork;
 use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
-use riptide_models::{DistilledCnn, DistilledCnnConfig, Network, ResNet, ResNetConfig};
+use riptide_models::{DistilledCnnConfig, Network, ResNetConfig};
 use serde::Serialize;
 use serde_json::json;
 
 use super::measure::{head, median, rate, report, row};
 use super::peers::Peers;
-use super::stock::{Stock, divergence};
+use super::stock::Stock;
 
 /// Options of `cargo xtask bench training`.
 #[derive(Debug, clap::Args)]
@@ -105,13 +103,8 @@ pub fn run(args: TrainingArgs) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
     let lesson = Lesson::new(args.batch);
-    let mut learners: Vec<(Rates, Box<dyn Learner + '_>)> = vec![
-        (Rates::new(OURS.to_owned()), Box::new(Ours::new(&lesson)?)),
-        (
-            Rates::new(format!("{OURS}, candle's optimizers")),
-            Box::new(Autograd::new(&lesson)?),
-        ),
-    ];
+    let mut learners: Vec<(Rates, Box<dyn Learner + '_>)> =
+        vec![(Rates::new(OURS.to_owned()), Box::new(Ours::new(&lesson)?))];
     let mut absent = Vec::new();
     if args.peers {
         learners.push((Rates::new("candle".to_owned()), Box::new(StockPair::new(&lesson)?)));
@@ -207,8 +200,8 @@ impl Lesson {
 
     fn networks() -> anyhow::Result<[Network; 2]> {
         Ok([
-            ResNet::random(ResNetConfig::default(), 0)?.into(),
-            DistilledCnn::random(DistilledCnnConfig::default(), 0)?.into(),
+            Network::random(ResNetConfig::default(), 0)?,
+            Network::random(DistilledCnnConfig::default(), 0)?,
         ])
     }
 
@@ -269,51 +262,6 @@ impl Learner for Ours<'_> {
         Ok(rate(images.len(), seconds, || {
             trainer.epoch(set, |_progress| ()).map(drop)
         })?)
-    }
-}
-
-/// Our kernels under candle's losses and optimizers.
-struct Autograd {
-    networks: [DifferentiableNetwork; 2],
-    sgd: SGD,
-    adam: AdamW,
-    batch: [Tensor; 3],
-}
-
-impl Autograd {
-    fn new(lesson: &Lesson) -> anyhow::Result<Self> {
-        let [classifier, distilled] = Lesson::networks()?;
-        let open = |network: &Network| DifferentiableNetwork::new(network, DType::F32, &Device::Cpu);
-        let networks = [open(&classifier)?, open(&distilled)?];
-        let params = ParamsAdamW {
-            lr: 1e-3,
-            eps: 1e-7,
-            weight_decay: 0.0,
-            ..Default::default()
-        };
-        Ok(Self {
-            sgd: SGD::new(networks[0].vars(), 0.1)?,
-            adam: AdamW::new(networks[1].vars(), params)?,
-            networks,
-            batch: lesson.batch()?,
-        })
-    }
-
-    fn step(&mut self, network: usize) -> anyhow::Result<()> {
-        let [images, labels, probabilities] = &self.batch;
-        let logits = self.networks[network].logits(images)?;
-        match network {
-            0 => self.sgd.backward_step(&loss::cross_entropy(&logits, labels)?)?,
-            _ => self.adam.backward_step(&divergence(&logits, probabilities)?)?,
-        }
-        Ok(())
-    }
-}
-
-impl Learner for Autograd {
-    fn rate(&mut self, network: usize, seconds: f64) -> anyhow::Result<f64> {
-        let n = self.batch[1].elem_count();
-        rate(n, seconds, || self.step(network))
     }
 }
 

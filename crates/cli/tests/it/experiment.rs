@@ -28,10 +28,7 @@ const DISTILLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pretrained/netw
 /// Runs it on images that are said to be CIFAR-10.
 fn refused_images(folder: &Path, data: &str) -> String {
     let networks = ["--classifier", CLASSIFIER, "--distilled", DISTILLED];
-    refused(
-        folder,
-        &[&["--images", data], &networks[..]].concat(),
-    )
+    refused(folder, &[&["--images", data], &networks[..]].concat())
 }
 
 /// CIFAR-10's layout with a test batch of the given bytes.

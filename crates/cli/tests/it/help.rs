@@ -28,7 +28,11 @@ fn every_command_has_help_with_an_example() {
         let help = output(&format!("{command} --help"));
         assert!(help.contains("Example:\n  riptide "), "{command}: {help}");
         // Fetching is not bound by the processor.
-        let common: &[&str] = if command == "fetch" { &["--json"] } else { &["--json", "--threads"] };
+        let common: &[&str] = if command == "fetch" {
+            &["--json"]
+        } else {
+            &["--json", "--threads"]
+        };
         for option in common {
             assert!(help.contains(option), "{command} {option}");
         }

@@ -14,7 +14,10 @@ use crate::support::{clean_images, repository, riptide};
 
 /// The Hub's answer to a request for a file: a commit, a tag, and the range that was asked for.
 fn file(request: &Request, body: &[u8]) -> Answer {
-    let range = request.headers.get("range").and_then(|range| range.strip_prefix("bytes="));
+    let range = request
+        .headers
+        .get("range")
+        .and_then(|range| range.strip_prefix("bytes="));
     let (start, end) = match range.and_then(|range| range.split_once('-')) {
         None => (0, body.len()),
         Some((start, end)) => (
@@ -39,9 +42,8 @@ fn file(request: &Request, body: &[u8]) -> Answer {
 fn hub(images: &Path) -> Server {
     let networks = repository("crates/pretrained/networks/shapes");
     let images = fs::read(images).unwrap();
-    let names = ["classifier", "distilled"].map(|network| {
-        ["config.json", "model.safetensors"].map(|name| format!("{network}/{name}"))
-    });
+    let names = ["classifier", "distilled"]
+        .map(|network| ["config.json", "model.safetensors"].map(|name| format!("{network}/{name}")));
     let files: Vec<(String, Vec<u8>)> = names
         .concat()
         .into_iter()
@@ -50,7 +52,10 @@ fn hub(images: &Path) -> Server {
         .collect();
     Server::start(move |request, _| {
         if request.path.starts_with("/api/models/owner/networks") {
-            let siblings: Vec<_> = files.iter().map(|(name, _)| serde_json::json!({ "rfilename": name })).collect();
+            let siblings: Vec<_> = files
+                .iter()
+                .map(|(name, _)| serde_json::json!({ "rfilename": name }))
+                .collect();
             let body = serde_json::json!({ "siblings": siblings, "sha": "0123456789abcdef" }).to_string();
             return Answer {
                 headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],

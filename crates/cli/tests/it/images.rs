@@ -98,7 +98,10 @@ fn fit_and_detect(classifier: &str) {
         path("images.npy")
     );
     let made = document(&format!("{fit} --out {} --alternative greater --level 0.01", path("a")));
-    assert_eq!((&made["n_images"], &made["facts"]["reference"]["n_images"]), (&48.into(), &12.into()));
+    assert_eq!(
+        (&made["n_images"], &made["facts"]["reference"]["n_images"]),
+        (&48.into(), &12.into())
+    );
     assert_eq!(made["epochs"].as_array().unwrap().len(), 2);
     let again = document(&format!("{fit} --out {} --threads 1", path("b")));
     assert_eq!(
@@ -109,16 +112,10 @@ fn fit_and_detect(classifier: &str) {
     assert_eq!(report["facts"]["preprocessing"], "none");
     assert_eq!(report["distilled"]["config"]["preprocessing"], "none");
     assert_eq!(
-        (
-            &report["options"]["alternative"],
-            &report["options"]["level"]
-        ),
+        (&report["options"]["alternative"], &report["options"]["level"]),
         (&"greater".into(), &0.01.into())
     );
-    assert_eq!(
-        report["facts"]["class_names"],
-        serde_json::json!(["0", "1", "2", "3"])
-    );
+    assert_eq!(report["facts"]["class_names"], serde_json::json!(["0", "1", "2", "3"]));
     let rows = records(&format!(
         "detect --monitor {} --images {}",
         path("a"),

@@ -154,7 +154,16 @@ fn a_network_goes_on_with_another_recipe() {
     train(&first, "classifier", &SMALL).assert().success();
     let from = first.join("last");
     let more = |extra: &[&str]| {
-        let options = ["--n-shapes", "400", "--validation", "40", "--epochs", "1", "--learning-rate", "1e-9"];
+        let options = [
+            "--n-shapes",
+            "400",
+            "--validation",
+            "40",
+            "--epochs",
+            "1",
+            "--learning-rate",
+            "1e-9",
+        ];
         let from = ["--augment", "flip", "--from", from.to_str().unwrap()];
         [&options[..], &from, extra].concat().join(" ")
     };
@@ -224,7 +233,11 @@ fn unusable_options_are_refused() {
         ("classifier", &["--l2", "inf"], "l2"),
         ("classifier", &["--threads", "0"], "--threads"),
         ("classifier", &["--n-shapes", "0"], "--n-shapes"),
-        ("classifier", &["--n-shapes", "20", "--validation", "20"], "--validation"),
+        (
+            "classifier",
+            &["--n-shapes", "20", "--validation", "20"],
+            "--validation",
+        ),
         ("classifier", &["--validation", "0", "--n-shapes", "20"], "--validation"),
         (
             "classifier",
@@ -237,11 +250,7 @@ fn unusable_options_are_refused() {
             &["--resume", "--n-shapes", "20", "--validation", "2"],
             "--resume",
         ),
-        (
-            "classifier",
-            &["--images", "/does/not/exist"],
-            "/does/not/exist",
-        ),
+        ("classifier", &["--images", "/does/not/exist"], "/does/not/exist"),
         ("distilled", &["--classifier", "/does/not/exist"], "/does/not/exist"),
         ("distilled", &[], "--classifier"),
     ];

@@ -77,6 +77,7 @@ impl Conv {
         let params = conv.params();
         let (weights, bias) = folded(weights, conv)?;
         let output = params.output(input, halo)?;
+        // Winograd where it can be used: 3x3 at stride 1 take 4 times fewer multiplications and were faster at every size measured.
         let kind = if WinogradConv::supports(&params) {
             Kind::Winograd(WinogradConv::new(params, &weights, Some(&bias))?)
         } else {

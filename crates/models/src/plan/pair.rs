@@ -99,6 +99,7 @@ impl PairPlan {
         let n = images.count(&a.geometry)?;
         let classes = self.n_classes();
         let mut outputs = (vec![0f32; n * classes], vec![0f32; n * classes]);
+        // The smaller group of the two, because both scratches have room for their own group alone.
         let group = group_size(a.geometry.group.min(b.geometry.group), n);
         let chunks = outputs
             .0
@@ -111,6 +112,7 @@ impl PairPlan {
                     let floats = &mut first.images[..count * a.geometry.image.len()];
                     images.fill(&a.geometry, i * group, count, floats);
                     a.layers(floats, p, &mut first.network)?;
+                    // The distilled network's pass follows at once, while the group's floats are still in the cache.
                     let floats = if self.shared {
                         floats
                     } else {

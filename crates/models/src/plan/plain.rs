@@ -134,6 +134,7 @@ impl PlainPlan {
         let [current, rest @ ..] = outputs.as_mut_slice() else {
             return Ok(());
         };
+        // Layer by layer over the whole group: the buffers are small, and each layer's weights, the bulk of what is read, serve all images.
         let mut shape = self.first.output();
         let mut current = &mut current[..n * shape.len()];
         self.first.images(simd, images, self.activation, current)?;

@@ -173,6 +173,7 @@ impl ResidualPlan {
         stage3.finish(simd, n, third, conv)?;
         let classes = logits.len() / n.max(1);
         let outputs = third.x.chunks_exact(stage3.shape.len());
+        // Image by image: the dense layer is tiny.
         for (image, logits) in outputs.zip(logits.chunks_exact_mut(classes)) {
             global_mean_pool(simd, stage3.shape, image, means)?;
             self.fc.forward(simd, means, logits)?;
@@ -211,6 +212,8 @@ impl Stage {
         buffers: &mut StageScratch,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
+        // The shortcut is in `x` already, as the block's input or as the projection of it; the second convolution adds to what is there.
+        // So a stage needs two buffers, not three, and the lines are in the cache when they are written.
         let StageScratch { x, inner } = buffers;
         for (i, block) in self.blocks.iter().enumerate() {
             if i > 0 {

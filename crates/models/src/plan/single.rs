@@ -170,6 +170,7 @@ impl Plan {
                 self.with_scratch(|scratch| {
                     let count = outputs.len() / classes;
                     let floats = &mut scratch.images[..count * self.geometry.image.len()];
+                    // Scaled here, on the thread that reads them next, so that the floats of all images are never in memory together.
                     images.fill(&self.geometry, i * group, count, floats);
                     self.layers(floats, outputs, &mut scratch.network)?;
                     if probabilities {

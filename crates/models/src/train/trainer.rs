@@ -203,6 +203,7 @@ impl Trainer {
             now.images += batch.len();
             now.loss = loss / now.images as f64;
             now.accuracy = f64::from(right) / now.images as f64;
+            // Before the next step spoils what is left to look at.
             if !loss.is_finite() {
                 let step = self.step;
                 return Err(ModelError::Diverged { epoch, step, rate });
@@ -326,6 +327,8 @@ impl Trainer {
             ..
         } = self.config.input();
         let bytes = 3 * height * width;
+        // Versions that can be counted have their answers kept, so they repeat the border, as the classifier saw them; crops bring in zeros,
+        // and zeros come in after the scaling (He et al. 2015), so the table is that of the whole image.
         let versions = self.recipe.augmentation.versions();
         let input = self.engine.input();
         input.resize(batch.len());

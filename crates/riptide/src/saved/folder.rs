@@ -70,12 +70,7 @@ pub(super) fn digests(root: &Path, without: &[&str]) -> Result<BTreeMap<String, 
 
 /// Errors unless the files under `dir`, but those named, are exactly `files` with these digests. `manifest` is where the
 /// digests come from.
-pub(super) fn check(
-    dir: &Path,
-    manifest: &Path,
-    files: &BTreeMap<String, String>,
-    without: &[&str],
-) -> Result<()> {
+pub(super) fn check(dir: &Path, manifest: &Path, files: &BTreeMap<String, String>, without: &[&str]) -> Result<()> {
     for name in files.keys() {
         let mut parts = Path::new(name).components();
         if name.is_empty() || !parts.all(|part| matches!(part, Component::Normal(_))) {
@@ -118,7 +113,10 @@ pub(super) fn read_json(path: &Path) -> Result<String> {
     let mut limited = file.take(MAX_JSON + 1);
     limited.read_to_string(&mut text).map_err(FileError::on("read", path))?;
     if text.len() as u64 > MAX_JSON {
-        return Err(Error::malformed(path, format!("is larger than {MAX_JSON} bytes; it is no file of a monitor")));
+        return Err(Error::malformed(
+            path,
+            format!("is larger than {MAX_JSON} bytes; it is no file of a monitor"),
+        ));
     }
     Ok(text)
 }

@@ -139,9 +139,12 @@ impl Monitor {
             false if version1::is_here(dir) => version1::files(dir),
             false => Err(Error::malformed(dir, "holds no monitor")),
         };
-        let only_a_monitor = files.and_then(|files| folder::only(dir, &files, &[MANIFEST, OPTIONS, version1::MANIFEST]));
+        let only_a_monitor =
+            files.and_then(|files| folder::only(dir, &files, &[MANIFEST, OPTIONS, version1::MANIFEST]));
         only_a_monitor.map_err(|error| {
-            let reason = format!("is not replaced, since it holds more or other than a monitor ({error}); choose another folder");
+            let reason = format!(
+                "is not replaced, since it holds more or other than a monitor ({error}); choose another folder"
+            );
             Error::malformed(dir, reason)
         })
     }
@@ -176,7 +179,10 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
         if version1::is_here(dir) {
             return version1::load(dir);
         }
-        return Err(Error::malformed(dir, "no monitor; fit one, or import existing networks as one"));
+        return Err(Error::malformed(
+            dir,
+            "no monitor; fit one, or import existing networks as one",
+        ));
     }
     let Manifest { facts, seal, files, .. } = manifest(dir)?;
     if let Some((fact, reason)) = facts.changed(&seal).map_err(|error| bad_json(&path, &error))? {
@@ -200,7 +206,10 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
     let (classifier, probe) = match (&facts.classifier, own) {
         (ClassifierFacts::Network(_), None) => (Network::load(dir.join(CLASSIFIER))?.into(), None),
         (ClassifierFacts::Network(_), Some(_)) => {
-            return Err(Error::malformed(dir, "holds its classifier; load it without giving one"));
+            return Err(Error::malformed(
+                dir,
+                "holds its classifier; load it without giving one",
+            ));
         }
         (ClassifierFacts::Function(_), None) => {
             let reason = "was fitted to a classifier that is a function and is not saved; give it again when loading";
@@ -223,7 +232,9 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
         ),
     ] {
         if saved.is_some_and(|saved| *saved != found) {
-            let reason = format!("the network in `{fact}` is not the one that the monitor was fitted with; restore it, or fit again");
+            let reason = format!(
+                "the network in `{fact}` is not the one that the monitor was fitted with; restore it, or fit again"
+            );
             return Err(Error::FactChanged { path, fact, reason });
         }
     }
@@ -247,10 +258,14 @@ fn manifest(dir: &Path) -> Result<Manifest> {
     let text = folder::read_json(&path)?;
     let Version { format, version } = serde_json::from_str(&text).map_err(|error| bad_json(&path, &error))?;
     if format != FORMAT {
-        return Err(Error::malformed(&path, format!("its `format` is {format:?}, not {FORMAT:?}")));
+        return Err(Error::malformed(
+            &path,
+            format!("its `format` is {format:?}, not {FORMAT:?}"),
+        ));
     }
     if version != VERSION {
-        let reason = format!("format version {version}; this program reads versions 1 and {VERSION}: update it, or fit again");
+        let reason =
+            format!("format version {version}; this program reads versions 1 and {VERSION}: update it, or fit again");
         return Err(Error::malformed(&path, reason));
     }
     serde_json::from_str(&text).map_err(|error| bad_json(&path, &error))
@@ -284,7 +299,10 @@ fn read_array<T: npy::Element>(path: &Path, sealed: &str, width: usize) -> Resul
     };
     match fits {
         true => Ok(array.values),
-        false => Err(Error::malformed(path, format!("has the shape {:?}, not (N, {width})", array.shape))),
+        false => Err(Error::malformed(
+            path,
+            format!("has the shape {:?}, not (N, {width})", array.shape),
+        )),
     }
 }
 
@@ -299,10 +317,18 @@ fn read_probe(dir: &Path, manifest: &Path, sealed: &str, own: &Classifier) -> Re
     let size = (images.height(), images.width());
     if size != own.input_size() {
         let expected = format!("{size:?}");
-        return Err(Error::mismatch("size of the classifier's images", expected, format!("{:?}", own.input_size())));
+        return Err(Error::mismatch(
+            "size of the classifier's images",
+            expected,
+            format!("{:?}", own.input_size()),
+        ));
     }
     let now = own.predict_proba(&images, |_| ())?;
-    let worst = now.iter().zip(&probabilities).map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
+    let worst = now
+        .iter()
+        .zip(&probabilities)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0_f32, f32::max);
     if now.len() != probabilities.len() || worst > PROBE_TOLERANCE {
         return Err(Error::FactChanged {
             path: manifest.into(),

@@ -91,26 +91,48 @@ pub(super) fn load(dir: &Path) -> Result<Monitor> {
     let changed = |fact: &'static str, what: String| Error::FactChanged {
         path: path.clone(),
         fact,
-        reason: format!("{what}; put the old value back, or make a monitor of its networks again with `riptide import`"),
+        reason: format!(
+            "{what}; put the old value back, or make a monitor of its networks again with `riptide import`"
+        ),
     };
     if detector.score != ScoreKind::Distillation {
-        let reason = format!("the reference was scored with distillation; fit again to use {}", detector.score);
-        return Err(Error::FactChanged { path, fact: "score", reason });
+        let reason = format!(
+            "the reference was scored with distillation; fit again to use {}",
+            detector.score
+        );
+        return Err(Error::FactChanged {
+            path,
+            fact: "score",
+            reason,
+        });
     }
     if detector.loss != Loss::Kld || detector.temperature != 1.0 {
-        let fact = if detector.loss == Loss::Kld { "temperature" } else { "loss" };
-        return Err(changed(fact, "the reference was scored with the loss kld at temperature 1".into()));
+        let fact = if detector.loss == Loss::Kld {
+            "temperature"
+        } else {
+            "loss"
+        };
+        return Err(changed(
+            fact,
+            "the reference was scored with the loss kld at temperature 1".into(),
+        ));
     }
     let scaling = Preprocessing::from(detector.preprocessing);
     for (name, network) in [("classifier", &classifier), ("distilled network", &distilled)] {
         if network.preprocessing() != scaling {
-            let what = format!("the {name} was saved with the preprocessing {:?}, not {scaling:?}", network.preprocessing());
+            let what = format!(
+                "the {name} was saved with the preprocessing {:?}, not {scaling:?}",
+                network.preprocessing()
+            );
             return Err(changed("preprocessing", what));
         }
     }
     let (height, width) = classifier.input_size();
     if detector.input_size != [height, width] {
-        let what = format!("the classifier takes images of {height} x {width} pixels, not {:?}", detector.input_size);
+        let what = format!(
+            "the classifier takes images of {height} x {width} pixels, not {:?}",
+            detector.input_size
+        );
         return Err(changed("input_size", what));
     }
     if detector.drift.p_val != detector.harm.p_val {
@@ -158,7 +180,10 @@ fn parse(dir: &Path) -> Result<Detector> {
     let text = folder::read_json(&path)?;
     let detector: Detector = serde_json::from_str(&text).map_err(|error| bad_json(&path, &error))?;
     if detector.format != "riptide-detector" || detector.version != 1 || detector.kind != "HarmfulDrift" {
-        return Err(Error::malformed(&path, "is no monitor of version 0.1: its format, version or kind is another"));
+        return Err(Error::malformed(
+            &path,
+            "is no monitor of version 0.1: its format, version or kind is another",
+        ));
     }
     Ok(detector)
 }
@@ -168,6 +193,9 @@ fn array(path: &Path, width: usize) -> Result<Vec<f64>> {
     let array = npy::decode::<f64>(&bytes).map_err(|error| Error::malformed(path, error.to_string()))?;
     match array.shape.as_slice() {
         [_, columns] if *columns == width => Ok(array.values),
-        shape => Err(Error::malformed(path, format!("has the shape {shape:?}, not (N, {width})"))),
+        shape => Err(Error::malformed(
+            path,
+            format!("has the shape {shape:?}, not (N, {width})"),
+        )),
     }
 }

@@ -22,7 +22,7 @@ impl Images {
         }
     }
 
-    /// Makes room for `n` images; halos are zero.
+    /// Makes room for `n` images; halos are zero, and stay so, because only pixels are ever written.
     pub(crate) fn resize(&mut self, n: usize) {
         self.n = n;
         self.floats.resize(n * self.image_len(), 0.0);

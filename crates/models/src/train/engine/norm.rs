@@ -131,12 +131,14 @@ impl ConvNorm {
         let count = (n * shape.height * shape.width) as f64;
         self.mean.clear();
         self.inverse_std.clear();
+        // In f64, and rounded once.
         let mut keep = |running: &Range<usize>, c: usize, value: f64| {
             let running = &mut statistics[running.start + c];
             *running = (momentum * f64::from(*running) + (1.0 - momentum) * value) as f32;
         };
         for c in 0..shape.channels {
             let mean = total.first[c] / count;
+            // Rounding may leave a channel of one value slightly below 0.
             let variance = (total.second[c] / count - mean * mean).max(0.0);
             self.mean.push(mean as f32);
             self.inverse_std.push((1.0 / (variance + epsilon).sqrt()) as f32);

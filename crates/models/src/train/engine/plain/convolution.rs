@@ -128,6 +128,7 @@ impl ConvLayer {
                 packed,
             } => {
                 conv.pack(simd, (of(w1), of(b1)), (of(w2), of(b2)), packed)?;
+                // The product has the bias inside: at the border, the first layer's bias reaches fewer positions of the second.
                 self.affine = Affine::from_fn(bias.len(), |_| (1.0, 0.0));
             }
         }
@@ -154,6 +155,7 @@ impl ConvLayer {
                 second: [w2, _],
                 packed,
             } => {
+                // Both layers' weights come from one gradient, that of the product; the second bias is summed with the others.
                 let (before, after) = gradient.split_at_mut(w2.start);
                 let (d_w1, d_b1) = before[w1.start..b1.end].split_at_mut(w1.len());
                 conv.gradient(simd, packed, plain, (d_w1, d_b1), &mut after[..w2.len()])?;

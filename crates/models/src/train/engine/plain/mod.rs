@@ -214,6 +214,7 @@ impl PlainEngine {
             for (index, layer) in self.convs.iter().enumerate().rev() {
                 let shape = layer.kernel.output();
                 let before = index.checked_sub(1).map(|index| &self.convs[index]);
+                // Nothing flows into the images, so the first layer has no gradient below it.
                 let mut below = before.map(|before| workspace.take(GRADIENT, before.kernel.output(), n));
                 let mut moments = Moments::zeros(&shape);
                 let mut sums = workspace.zeros(layer.kernel.gradient_blocks());
@@ -221,6 +222,7 @@ impl PlainEngine {
                 let at_once = images_at_once(&shape);
                 for (first, count) in parts(n, at_once) {
                     let dy = &mut gradient[first * shape.len()..(first + count) * shape.len()];
+                    // The bias's gradient is the sum of the output's, taken in the pass that closes the ReLU.
                     if layer.is_rectified {
                         let out = layer.planes(from + first, count);
                         let values = (out, mean.as_slice(), &mut moments);
@@ -243,6 +245,7 @@ impl PlainEngine {
                         layer.kernel.backward_input(simd, dy, count, dx, to, scratch)?;
                     }
                 }
+                // Layers go backward, so the last piece belongs to this one.
                 if let Some(plain) = plains.pop() {
                     layer.kernel.plain_gradient(simd, &sums, plain)?;
                 }
@@ -264,6 +267,7 @@ impl Engine for PlainEngine {
 
     fn forward(&mut self, parameters: &[f32], _statistics: &mut [f32]) -> Result<Vec<f32>, ModelError> {
         let (n, simd, classes) = (self.images.n, self.simd, self.n_classes);
+        // The weights have moved since the last step, so they are packed, and composed, anew.
         self.convs
             .par_iter_mut()
             .try_for_each(|layer| layer.prepare(simd, parameters, n))?;
@@ -305,6 +309,8 @@ impl Engine for PlainEngine {
                     let (before, rest) = task.outputs.split_at_mut(index);
                     let plain = shape.with_halo(0);
                     let at_once = images_at_once(&shape);
+                    // The kernel writes without a halo to a small buffer; bias and ReLU then copy from there to where the next layer
+                    // reads, halo included.
                     let mut y = workspace.take(OUTPUT, plain, at_once);
                     let image = kernel.input_floats();
                     let x = match before.last() {
@@ -336,6 +342,7 @@ impl Engine for PlainEngine {
 
     fn backward(&mut self, _parameters: &[f32], d_logits: &[f32], gradient: &mut [f32]) -> Result<(), ModelError> {
         let n = self.images.n;
+        // Taken out so that tasks can write them while they read everything else; put back below.
         let mut plains: Vec<Vec<Block>> = Vec::new();
         for layer in &mut self.convs {
             plains.push(std::mem::take(&mut layer.plain));
@@ -374,6 +381,7 @@ impl Engine for PlainEngine {
             layer.plain = plain;
             layer.write_gradient(self.simd, n, gradient)?;
             for (c, bias) in gradient[layer.bias.clone()].iter_mut().enumerate() {
+                // In the order of the groups, and in f64.
                 *bias = biases.iter().map(|group| group[index].first[c]).sum::<f64>() as f32;
             }
         }

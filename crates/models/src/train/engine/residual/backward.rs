@@ -21,6 +21,7 @@ impl ResidualEngine {
     ) -> Result<Vec<(Moments, Moments)>, ModelError> {
         let (simd, shape, classes) = (self.simd, self.last_shape(), self.fc_bias.len());
         let channels = shape.channels;
+        // By one thread and image by image: the layer is tiny, and a fixed order gives the same bits.
         for (d, pooled) in d_logits.chunks_exact(classes).zip(self.pooled.chunks_exact(channels)) {
             for (o, d) in d.iter().enumerate() {
                 let start = self.fc_weight.start + o * channels;
@@ -58,9 +59,12 @@ impl ResidualEngine {
                             .sum::<f32>()
                             / pixels;
                     }
+                    // The pool was a mean, so every pixel of a plane gets the same share of the gradient.
                     for (plane, mean) in g.chunks_exact_mut(shape.plane()).zip(&mean) {
                         plane.fill(*mean);
                     }
+                    // The last ReLU is closed here, while this image's gradient is in the cache. Its sums are what the last normalisations
+                    // wait for.
                     let out = Planes::new(images(output, shape, image, 1), shape);
                     source.relu_backward(simd, image, 1, g, shape, None, out, &mut moments)?;
                 }
@@ -75,6 +79,7 @@ impl ResidualEngine {
         let ResBlock { a, b, .. } = &mut self.blocks[i];
         let (shape, inner, wide) = (b.shape(), b.conv.input(), b.conv.output());
         let at_once = images_at_once(&shape);
+        // Taken out so that tasks can write it while they read the rest of the block.
         let mut plain = std::mem::take(&mut b.plain);
         let (a, b): (&ConvNorm, &ConvNorm) = (a, b);
         let [dz, inner_dz, _] = &mut self.gradients;
@@ -87,11 +92,13 @@ impl ResidualEngine {
             let mut dy = workspace.take(GRADIENT, wide, at_once);
             let mut x = workspace.take(ACTIVATION, inner, at_once);
             let mut sums = workspace.zeros(b.conv.gradient_blocks());
+            // A few images at a time go through all five steps, so that what one step writes is in the second-level cache for the next.
             for (first, count) in parts(dz_a.len() / a.shape().len(), at_once) {
                 let image = group * GROUP + first;
                 let (dy, x) = (&mut dy[..count * wide.len()], &mut x[..count * inner.len()]);
                 let dz = Planes::new(images(dz, shape, image, count), shape);
                 normalise_backward(simd, dz, b.planes(image, count), &b.gradient, count, dy, wide)?;
+                // The convolution's input was not kept: it is made again from `a`'s output, which `relu_backward` below reads as well.
                 normalise(
                     simd,
                     a.planes(image, count),
@@ -111,6 +118,7 @@ impl ResidualEngine {
                 let values = (a.planes(image, count), a.mean_blocks.as_slice(), &mut moments);
                 relu_backward(simd, dz_a, out, None, Gate::Affine(&a.affine), count, &mut [values])?;
             }
+            // Winograd's sums turn into those of plain weights once a group, not once a part.
             b.conv.plain_gradient(simd, &sums, plain)?;
             workspace.sums = sums;
             workspace.put(GRADIENT, wide, dy);
@@ -144,6 +152,7 @@ impl ResidualEngine {
             .shortcut
             .as_ref()
             .map_or(1, |shortcut| shortcut.conv.plain_blocks());
+        // One piece for each group, or none at all for a block without a projection.
         let mut side_plains = side_plain.iter_mut().flat_map(|plain| plain.chunks_mut(side_len));
         let tasks: Vec<_> = ConvNorm::groups_mut(input_dz, &out, n)
             .zip(plain.chunks_mut(a.conv.plain_blocks()))
@@ -172,6 +181,8 @@ impl ResidualEngine {
                     .backward_weights(simd, as_floats(x), dy_a, wide, count, &mut sums, &mut workspace.conv)?;
                 a.conv
                     .backward_input(simd, a.packed(), dy_a, count, g, out, false, &mut workspace.conv)?;
+                // The input's gradient has two parts. A projection adds its own to `g` as it convolves; without one, the output's
+                // gradient flows back as it is, and `relu_backward` adds it while it reads `g` anyway.
                 let mut extra = Some(dz);
                 if let Some(side) = &block.shortcut {
                     let side_wide = side.conv.output();
@@ -194,6 +205,8 @@ impl ResidualEngine {
                     workspace.put(GRADIENT, side_wide, dy);
                     extra = None;
                 }
+                // This block's input is the output of what came before, so that ReLU is closed here too, and the sums for the normalisation
+                // before it are taken in the same pass.
                 let output = Planes::new(x, in_shape);
                 source.relu_backward(simd, image, count, g, out, extra, output, &mut moments)?;
             }

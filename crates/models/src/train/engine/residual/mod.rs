@@ -203,6 +203,7 @@ impl ResidualEngine {
             .map(|(group, y)| {
                 workspaces.with(|workspace| {
                     let mut moments = Moments::zeros(&shape);
+                    // The statistics are summed from each part while it is in the cache, not in a second pass over the batch.
                     let x = all.group(group);
                     for (first, count) in parts(y.len() / shape.len(), at_once) {
                         let x = &x[first * image..(first + count) * image];
@@ -305,6 +306,7 @@ impl ResidualEngine {
         let (weight, bias) = (&parameters[self.fc_weight.clone()], &parameters[self.fc_bias.clone()]);
         self.pooled.resize(n * channels, 0.0);
         let mut logits = vec![0.0; n * classes];
+        // Image by image: the output of one image goes straight into its mean and its logits.
         self.output[..n * shape.len()]
             .par_chunks_mut(shape.len())
             .zip(self.pooled.par_chunks_mut(channels))
@@ -348,10 +350,12 @@ impl Engine for ResidualEngine {
 
     fn forward(&mut self, parameters: &[f32], statistics: &mut [f32]) -> Result<Vec<f32>, ModelError> {
         let (n, simd) = (self.images.n, self.simd);
+        // The weights have moved since the last step, so they are packed anew, all layers at once.
         prepare_all(self.layers_mut(), simd, parameters, n)?;
         let sums = self.stem_forward(n)?;
         self.stem.settle(sums.into_iter(), n, parameters, statistics);
         for i in 0..self.blocks.len() {
+            // The projection is settled with the first convolution, although it is needed only at the block's end: both read the same input.
             let (main, side): (Vec<_>, Vec<_>) = self.block_forward_a(i, n)?.into_iter().unzip();
             let block = &mut self.blocks[i];
             block.a.settle(main.into_iter(), n, parameters, statistics);
@@ -366,6 +370,7 @@ impl Engine for ResidualEngine {
 
     fn backward(&mut self, parameters: &[f32], d_logits: &[f32], gradient: &mut [f32]) -> Result<(), ModelError> {
         let n = self.images.n;
+        // The dense layer adds to its gradient; all others overwrite theirs.
         gradient.fill(0.0);
         let shapes = self
             .blocks
@@ -381,11 +386,13 @@ impl Engine for ResidualEngine {
             let inner = self.block_backward_b(i, n)?;
             self.blocks[i].a.settle_gradient(inner.into_iter(), n, parameters);
             sums = self.block_backward_a(i, n)?;
+            // The gradient of this block's input is that of the output of the block before.
             self.gradients.swap(0, 2);
         }
         Self::settle_gradients((&mut self.stem, None), sums, n, parameters);
         self.stem_backward(n)?;
         let mut layers = self.layers_mut();
+        // `cut` needs them in the order of the flat vector.
         layers.sort_by_key(|layer| layer.range().start);
         let ranges: Vec<_> = layers.iter().map(|layer| layer.range()).collect();
         let pieces = cut(gradient, &ranges);
