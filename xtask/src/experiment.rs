@@ -9,7 +9,8 @@ use riptide_corruptions::{Corruption, Corruptor, Severity};
 use riptide_datasets::cifar10_c::Cifar10C;
 use riptide_datasets::fetch::cache_dir;
 use riptide_detectors::ScoreKind;
-use riptide_experiments::{Observer, ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
+use riptide_experiments::{ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
+use riptide_files::Unit;
 use riptide_models::{Network, NetworkPair};
 use riptide_stats::ks::Alternative;
 
@@ -129,7 +130,7 @@ pub fn run(args: ExperimentArgs) -> anyhow::Result<()> {
         batches: args.batches,
         fractions: args.fractions.clone(),
         seed: args.seed,
-        p_val: args.p_val,
+        level: args.p_val,
         alternative: args.alternative,
         sampling: if args.with_replacement {
             Sampling::WithReplacement
@@ -249,29 +250,25 @@ impl Default for Progress {
     }
 }
 
-impl Observer for Progress {
-    fn begin(&mut self, sets: usize, images: usize) {
-        self.bar = ProgressBar::new((sets * images) as u64);
+impl riptide_files::Progress for Progress {
+    fn begin(&mut self, _task: &str, total: Option<u64>, _unit: Unit) {
+        self.bar = ProgressBar::new(total.unwrap_or(0));
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images, {eta} left  {msg}");
         self.bar
             .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     }
 
-    fn set(&mut self, name: &str) {
-        self.bar.set_message(name.to_owned());
+    fn advance(&mut self, images: u64) {
+        self.bar.inc(images);
     }
 
-    fn scored(&mut self, images: usize) {
-        self.bar.inc(images as u64);
-    }
-
-    fn kept(&mut self, images: usize) {
-        self.bar.inc(images as u64);
+    fn skip(&mut self, images: u64) {
+        self.bar.inc(images);
         self.bar.reset_eta();
     }
 
-    fn sweeping(&mut self) {
-        self.bar.set_message("sweep, figures and report");
+    fn message(&mut self, text: &str) {
+        self.bar.set_message(text.to_owned());
     }
 }
 

@@ -24,8 +24,14 @@ fn refused(folder: &Path, options: &[&str]) -> String {
     text
 }
 
-const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/pretrained/networks/shapes/classifier");
-const DISTILLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/pretrained/networks/shapes/distilled");
+const CLASSIFIER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/pretrained/networks/shapes/classifier"
+);
+const DISTILLED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/pretrained/networks/shapes/distilled"
+);
 
 /// Runs it on images that are said to be CIFAR-10.
 fn refused_images(folder: &Path, data: &str) -> String {
@@ -65,7 +71,7 @@ fn unusable_cifar10_is_refused() {
     // Whole, but far fewer than the reference needs.
     let data = cifar10(folder.path(), &vec![1; 10 * record]);
     let text = refused_images(folder.path(), &data);
-    assert!(text.contains("--n-ref"), "{text}");
+    assert!(text.contains("n_ref"), "{text}");
 }
 
 #[test]
@@ -126,9 +132,9 @@ fn unusable_options_are_refused() {
         (["--scores", "distillation,luck"], "luck"),
         (["--scores", "energy"], "needs the classifier's logits"),
         (["--scores", "entropy,entropy"], "repeated"),
-        (["--n-ref", "0"], "--n-ref"),
-        (["--p-val", "1.5"], "--p-val"),
-        (["--n-shapes", "50"], "--n-ref"),
+        (["--n-ref", "0"], "n_ref"),
+        (["--p-val", "1.5"], "level"),
+        (["--n-shapes", "50"], "n_ref"),
         (["--dataset", "folder:/does/not/exist"], "/does/not/exist"),
     ] {
         let text = refused(folder.path(), &options);

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::prelude::*;
 
-const CLASSIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/pretrained/networks/shapes/classifier");
+const CLASSIFIER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/pretrained/networks/shapes/classifier"
+);
 
 /// A small training of the classifier.
 const SMALL: [&str; 12] = [

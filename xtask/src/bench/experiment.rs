@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use riptide_corruptions::Corruptor;
-use riptide_experiments::{ProtocolParams, Silent, TestImages, run as run_experiment};
+use riptide_experiments::{ProtocolParams, TestImages, run as run_experiment};
+use riptide_files::Silent;
 use riptide_models::{Network, NetworkPair};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use riptide_experiments::{CurvePoint, write_training_curve};
+use riptide_draw::{CurvePoint, png, training_curve};
 use serde::{Deserialize, Serialize};
 
 const JSON: &str = "metrics.json";
@@ -60,7 +60,9 @@ impl Metrics {
         write(&self.folder.join(JSON), &serde_json::to_vec_pretty(&self.rows)?)?;
         write(&self.folder.join(CSV), csv(&self.rows).as_bytes())?;
         let points: Vec<CurvePoint> = self.rows.iter().map(point).collect();
-        Ok(write_training_curve(&self.folder, &self.title, &points)?)
+        let svg = training_curve(&self.title, &points);
+        write(&self.folder.join("curve.png"), &png(&svg)?)?;
+        write(&self.folder.join("curve.svg"), svg.as_bytes())
     }
 }
 
