@@ -20,7 +20,7 @@ pub struct Picture<'a> {
 }
 
 /// Draws pictures in the order given, six in a row, enlarged without smoothing, as the text of an SVG file;
-/// [`png`](crate::png) makes pixels of it.
+/// `png` makes pixels of it.
 ///
 /// # Errors
 /// Those of [`data_uri`], for any of the pictures.

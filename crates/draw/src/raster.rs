@@ -1,4 +1,4 @@
-//! SVG to PNG, with the font of this crate alone: no fonts of the machine take part.
+//! SVG to PNG, with the font of this crate: the fonts of the machine are never used.
 
 use std::sync::{Arc, LazyLock};
 

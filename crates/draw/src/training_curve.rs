@@ -33,7 +33,7 @@ const BEST_DASHES: &str = "2 3";
 /// With more epochs than this, points would hide the line that they sit on.
 const MOST_POINTS: usize = 40;
 
-/// Draws loss, accuracy and learning rate by epoch, as the text of an SVG file; [`png`](crate::png) makes pixels of it.
+/// Draws loss, accuracy and learning rate by epoch, as the text of an SVG file; `png` makes pixels of it.
 ///
 /// The same points give the same bytes. Values that are not finite are left out.
 ///

@@ -32,7 +32,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether another batch differs in its repeat alone.
+    /// Whether another batch differs only in its repeat.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         (self.severity, self.kind, self.fraction) == (other.severity, other.kind, other.fraction)
     }
@@ -110,11 +110,6 @@ pub(crate) fn sweep(
         for kind in Kind::ALL {
             let pool = pool(clean, &twins, kind);
             if pool.is_empty() {
-                tracing::warn!(
-                    "severity {severity}: no {} images, so no {} batches",
-                    kind.name(),
-                    kind.name()
-                );
                 continue;
             }
             for (step, &fraction) in params.fractions.iter().enumerate() {

@@ -7,6 +7,11 @@
 //! *harmless* if it is right on both. Batches are then contaminated with a rising fraction of one kind or the other,
 //! and each batch's scores are compared with those of a clean reference by a two-sample Kolmogorov-Smirnov test.
 //!
+//! What it writes: a report of one page, its figures, and every number as CSV, JSON and `.npy` ([`run`] lists the files). What
+//! it gives: a [`Summary`], which [`table`] shows in a terminal.
+//!
+//! The options are plain fields, checked once:
+//!
 //! ```
 //! use riptide_experiments::{Protocol, ProtocolParams};
 //! use riptide_corruptions::Corruption;
@@ -39,7 +44,6 @@ mod subject;
 mod summary;
 mod table;
 
-pub use contamination::Batch;
 pub use error::ExperimentError;
 pub use excess::HarmCell;
 pub use harmfulness::Kind;

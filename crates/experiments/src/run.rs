@@ -61,6 +61,7 @@ pub fn run(
     let draw = Draw::new(images.clean().len(), protocol)?;
     let mut passes = Passes {
         networks,
+        networks_digest: networks.digest(),
         images,
         protocol,
         store: Store::new(out.join("passes")),
@@ -79,7 +80,7 @@ pub fn run(
     progress.message("sweep, figures and report");
     let start = Instant::now();
     let batches = sweep(&clean, &corrupted, &draw, protocol)?;
-    let summary = Summary::new(images, networks, protocol, &clean, &corrupted, &batches)?;
+    let summary = Summary::new(images, passes.networks_digest, protocol, &clean, &corrupted, &batches)?;
     export::write(out, &summary, &batches, &clean, &corrupted)?;
     let found = Findings {
         summary: &summary,
@@ -110,11 +111,22 @@ fn check(networks: &NetworkPair, images: &TestImages) -> Result<(), ExperimentEr
             networks.n_classes()
         )));
     }
+    let (height, width) = (images.clean().height(), images.clean().width());
+    let (rows, columns) = networks.input_size();
+    if (height, width) != (rows, columns) {
+        return Err(ExperimentError::Mismatch(format!(
+            "the images of {} are {height} x {width}, the networks take {rows} x {columns}; resize the images, or use \
+             networks for this size",
+            images.name()
+        )));
+    }
     Ok(())
 }
 
 struct Passes<'a> {
     networks: &'a NetworkPair,
+    /// Kept, since it takes a pass over all parameters and every set asks for it.
+    networks_digest: String,
     images: &'a TestImages,
     protocol: &'a Protocol,
     store: Store,
@@ -158,7 +170,7 @@ impl Passes<'_> {
     }
 
     fn key(&self, images: &str) -> String {
-        digest::of_parts(&[self.networks.digest().as_bytes(), images.as_bytes()])
+        digest::of_parts(&[self.networks_digest.as_bytes(), images.as_bytes()])
     }
 
     fn kept(&self, key: &str, progress: &mut dyn Progress) -> Result<Option<Pass>, ExperimentError> {

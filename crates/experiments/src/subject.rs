@@ -104,7 +104,7 @@ impl TestImages {
         Ok(images)
     }
 
-    /// The corrupted twin of one clean image, alone.
+    /// The corrupted twin of one clean image.
     pub(crate) fn twin(
         &self,
         image: usize,

@@ -2,7 +2,6 @@
 
 use riptide_corruptions::{Corruption, Severity};
 use riptide_detectors::ScoreKind;
-use riptide_models::NetworkPair;
 use riptide_stats::summary::{mean, min_max, std};
 use riptide_stats::{Interval, wilson};
 use serde::{Deserialize, Serialize};
@@ -119,7 +118,7 @@ pub struct Cell {
 impl Summary {
     pub(crate) fn new(
         images: &TestImages,
-        networks: &NetworkPair,
+        networks_digest: String,
         protocol: &Protocol,
         clean: &Pass,
         corrupted: &[CorruptedPass],
@@ -136,7 +135,7 @@ impl Summary {
             provenance: images.provenance(),
             n_images: images.clean().len(),
             images_digest: images.digest().to_owned(),
-            networks_digest: networks.digest().to_owned(),
+            networks_digest,
             protocol: params.clone(),
             accuracy: clean.accuracy(),
             clean: clean

@@ -82,6 +82,10 @@ fn by_contamination(summary: &Summary, score: ScoreKind) -> String {
         for kind in Kind::ALL {
             let mut row = vec![severity.to_string(), kind.name().to_owned()];
             row.extend(summary.cells(score, severity, kind).map(|cell| p_value(cell.mean)));
+            if row.len() == 2 {
+                // Without images of the kind there are no batches of it.
+                row.push("none".to_owned());
+            }
             rows.push(row);
         }
     }

@@ -1,10 +1,10 @@
 //! Networks as another library saved them, on real images, against the outputs that it gave. Needs the files that `RIPTIDE_SHARED` points to.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::File;
 use std::path::PathBuf;
 
-use candle_core::WithDType;
-use candle_core::npy::NpzTensors;
+use npyz::npz::NpzArchive;
 use riptide_models::{Network, NetworkPair};
 
 /// Worst absolute difference allowed between probabilities.
@@ -18,9 +18,8 @@ fn golden() -> Option<PathBuf> {
     Some(PathBuf::from(shared).join("golden/alibi"))
 }
 
-fn array<T: WithDType>(outputs: &NpzTensors, name: &str) -> Vec<T> {
-    let tensor = outputs.get(name).unwrap().unwrap();
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
+fn array<T: npyz::Deserialize>(archive: &mut NpzArchive<std::io::BufReader<File>>, name: &str) -> Vec<T> {
+    archive.by_name(name).unwrap().unwrap().into_vec().unwrap()
 }
 
 fn worst(a: &[f32], b: &[f32]) -> f32 {
@@ -31,10 +30,10 @@ fn worst(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn keras_networks_give_the_probabilities_that_keras_gives() {
     let Some(golden) = golden() else { return };
-    let outputs = NpzTensors::new(golden.join("outputs.npz")).unwrap();
-    let images: Vec<u8> = array(&outputs, "images");
-    let classifier_probs: Vec<f32> = array(&outputs, "classifier_probs");
-    let distilled_probs: Vec<f32> = array(&outputs, "distilled_probs");
+    let mut outputs = NpzArchive::open(golden.join("outputs.npz")).unwrap();
+    let images: Vec<u8> = array(&mut outputs, "images");
+    let classifier_probs: Vec<f32> = array(&mut outputs, "classifier_probs");
+    let distilled_probs: Vec<f32> = array(&mut outputs, "distilled_probs");
 
     let classifier = Network::load(golden.join("model.h5")).unwrap();
     let distilled = Network::load(golden.join("distilled_model.h5")).unwrap();

@@ -39,7 +39,7 @@ pub(crate) fn excess(summary: &Summary, score: ScoreKind) -> Figure {
     let caption = format!(
         "Excess fraction as the harm-directed test estimates it, mean of {} batches, with the mean ends of its 95 % \
          interval, score {score}. It is a lower bound by construction: harmful images that score like clean ones do not \
-         count. What it shows for harmless images is harm that is not there.",
+         count. For harmless images the true value is 0.",
         params.batches
     );
     Figure::new("excess", Part::Excess, chart, caption)

@@ -40,7 +40,7 @@ impl Figure {
         }
     }
 
-    /// A sheet for a file alone; the page shows a table or pictures in its place.
+    /// A sheet that is only a file; the page shows a table or pictures in its place.
     pub(crate) fn sheet(name: &str, part: Part, title: String, sheet: String, caption: String) -> Self {
         Self {
             name: name.to_owned(),

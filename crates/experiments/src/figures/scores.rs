@@ -217,7 +217,7 @@ pub(crate) fn histograms(found: &Findings<'_>, column: usize, score: ScoreKind) 
     }
     let caption = format!(
         "Scores ({score}) of clean, harmless and harmful images, each as fractions of its own number; the bins at both ends \
-         hold what lies beyond them. The less the two colours overlap, the better the score tells harm."
+         hold what lies beyond them. The less the two colours overlap, the better the score tells harmful images from harmless ones."
     );
     Figure::new("histograms", Part::Scores, chart, caption)
 }

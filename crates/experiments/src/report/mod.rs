@@ -173,7 +173,7 @@ fn sections(summary: &Summary, pictures: Pictures<'_>) -> Vec<Section> {
             id: "scores",
             title: "Does the score tell harmful images from harmless ones?",
             short: "Scores",
-            text: "The test sees scores alone: what it can find is what moves them.".to_owned(),
+            text: "The test sees only the scores: it can find only what changes them.".to_owned(),
             blocks: of_scores(summary, figures, Part::Scores),
         },
     ];
