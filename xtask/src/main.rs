@@ -1,7 +1,9 @@
 //! Riptide's own tasks, run as `cargo xtask COMMAND`.
 //!
-//! `experiment`, `train` and `fetch` are the commands of `riptide`, built without what they do not need.
+//! Each task builds only what it needs: `experiment`, `train` and `fetch` are the commands of `riptide`, built without the
+//! features that they can do without, and `bench` is built when it is asked for.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod tidy;
 
@@ -9,7 +11,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use riptide_cli::{Command as Riptide, Ending};
 
 /// Riptide's own tasks: fetch data, run the experiment, train networks, measure, check the house rules.
 #[derive(Debug, Parser)]
@@ -23,44 +24,62 @@ struct Cli {
 enum Command {
     /// Download the public data sets and networks into the cache, verified: `riptide fetch`
     #[command(disable_help_flag = true)]
-    Fetch {
-        /// The options of `riptide fetch`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    Fetch(Arguments),
     /// Run the published harmful-drift experiment and write its report: `riptide experiment`
-    Experiment(Box<riptide_cli::ExperimentArgs>),
+    #[command(disable_help_flag = true)]
+    Experiment(Arguments),
     /// Train a classifier, or a distilled network by itself: `riptide train`
-    Train(Box<riptide_cli::TrainArgs>),
+    #[command(disable_help_flag = true)]
+    Train(Arguments),
     /// Measure speed, as ratios against peers in the same run
+    #[cfg(feature = "bench")]
     Bench(bench::BenchArgs),
+    /// Measure speed, as ratios against peers in the same run
+    #[cfg(not(feature = "bench"))]
+    #[command(disable_help_flag = true)]
+    Bench(Arguments),
     /// Check the workspace's house rules
     Tidy(tidy::TidyArgs),
 }
 
+/// What is passed on as it stands.
+#[derive(Debug, clap::Args)]
+struct Arguments {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    riptide_cli::log_warnings();
-    let fine = |()| Ending::Fine;
-    riptide_cli::code(match cli.command {
-        Command::Fetch { arguments } => fetch(&arguments).map(fine),
-        Command::Experiment(args) => riptide_cli::run(Riptide::Experiment(args)),
-        Command::Train(args) => riptide_cli::run(Riptide::Train(args)),
-        Command::Bench(args) => bench::run(args).map(fine),
-        Command::Tidy(args) => tidy::run(args).map(fine),
+    let riptide = "--package riptide-cli --no-default-features";
+    let done = match Cli::parse().command {
+        Command::Fetch(given) => forward(&format!("{riptide} --features fetch"), "fetch", &given),
+        Command::Experiment(given) => forward(riptide, "experiment", &given),
+        Command::Train(given) => forward(riptide, "train", &given),
+        #[cfg(feature = "bench")]
+        Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
+        #[cfg(not(feature = "bench"))]
+        Command::Bench(given) => forward("--package xtask --features bench", "bench", &given),
+        Command::Tidy(args) => tidy::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
     })
 }
 
-/// Runs `riptide fetch` with the HTTP client that no other task needs.
-fn fetch(arguments: &[String]) -> anyhow::Result<()> {
+/// Builds and runs a command elsewhere in the workspace, and ends as it ends.
+fn forward(what: &str, command: &str, given: &Arguments) -> anyhow::Result<ExitCode> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = std::process::Command::new(cargo);
-    let options = "run --quiet --release --package riptide-cli --no-default-features --features fetch -- fetch";
-    let status = command
-        .args(options.split(' '))
-        .args(arguments)
+    let mut cargo = std::process::Command::new(cargo);
+    cargo.args(["run", "--quiet", "--release"]).args(what.split(' '));
+    let status = cargo
+        .args(["--", command])
+        .args(&given.arguments)
         .status()
         .context("cannot run cargo")?;
-    // It has said itself what was wrong.
-    std::process::exit(status.code().unwrap_or(1));
+    // A code of more than eight bits, or none after a signal, is a failure like any other.
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     let images = Shapes::new(0).generate(0, 600);
     let monitor = Fit::default().epochs(3).filters(16).run(classifier, &images)?;
-    let outcome = monitor.detect(&Shapes::new(0).generate(10_000, 200))?;
+    let outcome = monitor.detect(Shapes::new(0).generate(10_000, 200))?;
     println!("drift {}, p = {:.3}", outcome.is_drift, outcome.p_value);
     Ok(())
 }

@@ -36,7 +36,7 @@ fn main() -> Result<(), riptide::Error> {
 
     // The function is not saved; it is given again, and checked against a few images that are.
     let monitor = Monitor::load_with(&dir, classifier())?;
-    let outcome = monitor.detect(&Shapes::new(0).generate(10_000, 200))?;
+    let outcome = monitor.detect(Shapes::new(0).generate(10_000, 200))?;
     println!("drift {}, p = {:.3}", outcome.is_drift, outcome.p_value);
     Ok(())
 }

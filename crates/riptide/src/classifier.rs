@@ -209,7 +209,10 @@ pub(crate) enum Pair {
     /// Two networks of ours, which share their preprocessing and one pass over the images.
     Networks(Box<NetworkPair>),
     /// A function and the network distilled from it.
-    Own { classifier: Classifier, distilled: Network },
+    Own {
+        classifier: Classifier,
+        distilled: Box<Network>,
+    },
 }
 
 impl Pair {
@@ -231,7 +234,10 @@ impl Pair {
                 format!("{:?}", distilled.input_size()),
             ));
         }
-        Ok(Self::Own { classifier, distilled })
+        Ok(Self::Own {
+            classifier,
+            distilled: Box::new(distilled),
+        })
     }
 
     pub(crate) fn distilled(&self) -> &Network {

@@ -10,11 +10,11 @@ pub use riptide_detectors::BoxError;
 pub enum Error {
     /// Images could not be read.
     #[error(transparent)]
-    Images(#[from] riptide_datasets::DatasetError),
+    Images(Box<riptide_datasets::DatasetError>),
 
     /// A network could not be read, run or trained.
     #[error(transparent)]
-    Network(#[from] riptide_models::ModelError),
+    Network(Box<riptide_models::ModelError>),
 
     /// Scores or tests refused their input.
     #[error(transparent)]
@@ -35,7 +35,7 @@ pub enum Error {
     /// A network or an image file could not be fetched.
     #[cfg(feature = "fetch")]
     #[error(transparent)]
-    Fetch(#[from] riptide_datasets::fetch::FetchError),
+    Fetch(Box<riptide_datasets::fetch::FetchError>),
 
     /// The classifier is the caller's own, and failed.
     #[error("the classifier failed on a batch of {n} images: {source}")]
@@ -137,6 +137,25 @@ pub enum Error {
         /// The feature of this crate.
         feature: &'static str,
     },
+}
+
+/// Large errors are boxed, so that a result stays small.
+macro_rules! boxed {
+    ($($(#[$attribute:meta])* $error:ty => $variant:ident;)*) => {$(
+        $(#[$attribute])*
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )*};
+}
+
+boxed! {
+    riptide_datasets::DatasetError => Images;
+    riptide_models::ModelError => Network;
+    #[cfg(feature = "fetch")]
+    riptide_datasets::fetch::FetchError => Fetch;
 }
 
 /// A result of this crate.

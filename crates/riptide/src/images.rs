@@ -128,7 +128,7 @@ impl fmt::Debug for Images<'_> {
     }
 }
 
-impl From<ImageSet> for Images<'static> {
+impl From<ImageSet> for Images<'_> {
     fn from(set: ImageSet) -> Self {
         let source: SetSource = set.into_source();
         Self::named("the images", source)

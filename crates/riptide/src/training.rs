@@ -202,7 +202,9 @@ impl Training {
                 validation_accuracy,
                 seconds: start.elapsed().as_secs_f64(),
             };
-            let is_best = best.as_ref().is_none_or(|(least, ..)| !(validation_loss >= *least));
+            let is_best = best
+                .as_ref()
+                .is_none_or(|(least, ..)| validation_loss.is_nan() || validation_loss < *least);
             epochs.push(epoch);
             self.keep(&network, is_best, &epochs, &trainer, &data)?;
             if is_best {

@@ -30,7 +30,7 @@ fn shapes() -> &'static Monitor {
         let (classifier, distilled) = shipped_networks(&pretrained::SHAPES).unwrap();
         Import::default()
             .class_names(Some(CLASS_NAMES.map(String::from).to_vec()))
-            .run(classifier, distilled, &clean(0, 200), &mut Silent)
+            .run(classifier, distilled, clean(0, 200), &mut Silent)
             .unwrap()
     })
 }
@@ -56,7 +56,7 @@ fn a_loaded_monitor_judges_as_the_saved_one() {
     assert_eq!(loaded.facts(), shapes().facts());
     assert_eq!(loaded.detect(&batch).unwrap(), shapes().detect(&batch).unwrap());
     assert!(loaded.detect(&batch).unwrap().is_harmful);
-    assert!(!loaded.detect(&clean(300, 100)).unwrap().is_drift);
+    assert!(!loaded.detect(clean(300, 100)).unwrap().is_drift);
     assert_eq!(loaded.reference_answers(), shapes().reference_answers());
     // Saving again replaces it.
     loaded.save(&dir).unwrap();
@@ -69,7 +69,7 @@ fn batches_of_a_stream_are_the_batches_of_the_set() {
     let outcomes: Vec<Outcome> = shapes().detect_batches(&images, 50).map(Result::unwrap).collect();
     let sizes: Vec<_> = outcomes.iter().map(|o| (o.batch, o.first_image, o.n_images)).collect();
     assert_eq!(sizes, [(0, 0, 50), (1, 50, 50), (2, 100, 30)]);
-    let second = shapes().detect(&images.slice(50..100).unwrap()).unwrap();
+    let second = shapes().detect(images.slice(50..100).unwrap()).unwrap();
     assert_eq!(outcomes[1].p_value, second.p_value);
     let scores = shapes().score(&images).unwrap();
     assert_eq!(scores.len(), 130);
@@ -81,7 +81,7 @@ fn batches_of_a_stream_are_the_batches_of_the_set() {
         .filter(|score| f64::from(**score) > shapes().threshold());
     assert_eq!(flagged, above.count());
     assert!(matches!(
-        shapes().detect_batches(&images.slice(0..0).unwrap(), 10).next(),
+        shapes().detect_batches(images.slice(0..0).unwrap(), 10).next(),
         Some(Err(Error::TooFew { .. }))
     ));
 }
@@ -172,7 +172,8 @@ fn options_are_free_to_edit_and_checked() {
 
 #[test]
 fn a_changed_added_or_missing_file_is_named() {
-    let cases: [(&str, fn(&Path)); 4] = [
+    type Change = fn(&Path);
+    let cases: [(&str, Change); 4] = [
         ("reference_scores.npy", |dir| {
             let path = dir.join("reference_scores.npy");
             let mut bytes = fs::read(&path).unwrap();

@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
-use riptide_corruptions::{Corruption, Corruptor, FrostTextures, Severity};
-use riptide_datasets::ImageSet;
-use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
+use riptide::corruptions::{Corruption, Corruptor, FrostTextures, Severity};
+use riptide::datasets::ImageSet;
+use riptide::datasets::shapes::{Shapes, TEST_FIRST_INDEX};
 use serde::Serialize;
 
 use super::measure::{cpu_time, head, report, row, together};

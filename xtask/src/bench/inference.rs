@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
-use riptide_kernels::{Simd, Tier, peak_flops};
-use riptide_models::plan::{PairPlan, Plan};
-use riptide_models::{DistilledCnnConfig, NetworkConfig, ResNetConfig, Weights};
+use riptide::datasets::shapes::{Shapes, TEST_FIRST_INDEX};
+use riptide::kernels::{Simd, Tier, peak_flops};
+use riptide::models::plan::{PairPlan, Plan};
+use riptide::models::{DistilledCnnConfig, NetworkConfig, ResNetConfig, Weights};
 use serde::Serialize;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
-use riptide_datasets::cache_dir;
+use riptide::datasets::cache_dir;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

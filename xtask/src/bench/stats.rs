@@ -5,9 +5,9 @@ use std::hint::black_box;
 use anyhow::Context;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use riptide_stats::StatsError;
-use riptide_stats::cvm;
-use riptide_stats::ks::{self, Alternative, Method, Reference};
+use riptide::stats::StatsError;
+use riptide::stats::cvm;
+use riptide::stats::ks::{self, Alternative, Method, Reference};
 use serde::Serialize;
 use serde_json::{Value, json};
 

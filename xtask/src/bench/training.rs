@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use anyhow::Context;
 use candle_core::{Device, Tensor};
-use riptide_datasets::ImageSet;
-use riptide_datasets::shapes::{Shapes, TRAIN_FIRST_INDEX};
-use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
-use riptide_models::{DistilledCnnConfig, Network, ResNetConfig};
+use riptide::datasets::ImageSet;
+use riptide::datasets::shapes::{Shapes, TRAIN_FIRST_INDEX};
+use riptide::models::train::{Recipe, Targets, Trainer, TrainingSet};
+use riptide::models::{DistilledCnnConfig, Network, ResNetConfig};
 use serde::Serialize;
 use serde_json::json;
 

@@ -63,7 +63,6 @@ const LIBRARIES: &[&str] = &[
     "riptide-detectors",
     "riptide-experiments",
     "riptide-drift",
-    "riptide-cli",
 ];
 
 /// Adds each dependency between packages of ours that is not in the table, and each that makes publishing impossible.

@@ -60,7 +60,7 @@ fn unusable_cifar10_is_refused() {
     // Whole, but far fewer than the reference needs.
     let data = cifar10(folder.path(), &vec![1; 10 * record]);
     let text = refused_images(folder.path(), &data);
-    assert!(text.contains("--n-ref"), "{text}");
+    assert!(text.contains("n_ref"), "{text}");
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn unusable_options_are_refused() {
         (["--scores", "distillation,luck"], "luck"),
         (["--scores", "energy"], "needs the classifier's logits"),
         (["--scores", "entropy,entropy"], "repeated"),
-        (["--n-ref", "0"], "--n-ref"),
+        (["--n-ref", "0"], "n_ref"),
         (["--level", "1.5"], "--level"),
-        (["--n-shapes", "50"], "--n-ref"),
+        (["--n-shapes", "50"], "n_ref"),
         (["--images", "/does/not/exist"], "/does/not/exist"),
     ] {
         let text = refused(folder.path(), &options);
