@@ -12,7 +12,8 @@ mod pair;
 mod plain;
 mod residual;
 mod single;
-#[cfg(all(test, feature = "train"))]
+#[cfg(test)]
+#[cfg(feature = "train")]
 mod tests;
 
 pub(crate) use lazy::Lazy;
