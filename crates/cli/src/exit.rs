@@ -27,7 +27,7 @@ impl std::error::Error for ClosedPipe {}
 
 /// The exit code of a command; says what was wrong on standard error, in one line.
 ///
-/// 0: fine, also where the reader of the output left early; 1: error; 3: drift.
+/// 0: fine, also if the reader of the output left early; 1: error; 3: drift.
 pub fn code(outcome: anyhow::Result<Ending>) -> ExitCode {
     match outcome {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
@@ -56,7 +56,7 @@ pub fn not_run(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// A line on standard error; where that is closed, nobody is left to be told.
+/// A line on standard error; if that is closed, nobody is left to read it.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

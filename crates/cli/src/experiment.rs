@@ -104,7 +104,7 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "DIR", default_value = "out/experiment")]
     out: PathBuf,
 
-    /// Score everything anew instead of going on where an earlier run stopped
+    /// Score everything again instead of resuming an earlier run
     #[arg(long)]
     fresh: bool,
 

@@ -53,7 +53,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Rates {
     images_per_second: f64,
-    /// Images a second of one core's time, where the system tells: what other programs take does not count.
+    /// Images a second of one core's time, if the system tells: what other programs take does not count.
     images_per_core_second: Option<f64>,
 }
 

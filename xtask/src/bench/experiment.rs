@@ -41,7 +41,7 @@ struct Outcome {
     /// (scoring + rest) / scoring.
     ratio: f64,
     images_per_second: f64,
-    /// The most memory resident at any time, in bytes, where the system tells.
+    /// The most memory resident at any time, in bytes, if the system tells.
     peak_memory: Option<u64>,
 }
 

@@ -19,7 +19,7 @@ pub fn rate<E>(items: usize, seconds: f64, mut call: impl FnMut() -> Result<(), 
     }
 }
 
-/// The middle of the samples; 0 where there is none.
+/// The middle of the samples; 0 if there are none.
 pub fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or_default()
@@ -55,7 +55,7 @@ fn line(name: &str, cells: impl Iterator<Item = String>, note: &str) {
     println!("{}", format!("{name:36}{cells}   {note}").trim_end());
 }
 
-/// Time that this process's threads have been running, where the system tells (Linux). It does not move with what else
+/// Time that this process's threads have been running, if the system tells (Linux). It does not move with what else
 /// the machine does, as elapsed time would. Threads that have ended do not count.
 pub fn cpu_time() -> Option<Duration> {
     let mut nanoseconds = 0;
@@ -66,7 +66,7 @@ pub fn cpu_time() -> Option<Duration> {
     Some(Duration::from_nanos(nanoseconds))
 }
 
-/// The most memory that this process has had resident, in bytes, where the system tells (Linux).
+/// The most memory that this process has had resident, in bytes, if the system tells (Linux).
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

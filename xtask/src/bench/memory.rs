@@ -36,7 +36,7 @@ struct Scored {
     images: usize,
     /// From opening the file to the last score.
     images_per_second: f64,
-    /// The most memory that the process had resident, in bytes, where the system tells.
+    /// The most memory that the process had resident, in bytes, if the system tells.
     peak_memory: Option<u64>,
     /// What of it was there before the first image, networks included.
     before: Option<u64>,

@@ -61,14 +61,14 @@ struct Outcome {
 #[derive(Debug, Serialize)]
 struct Rates {
     name: String,
-    /// ResNet-32; `None` where the library has no such fit.
+    /// ResNet-32; `None` if the library has no such fit.
     classifier: Option<f64>,
     distilled: f64,
     #[serde(skip)]
     samples: [Vec<f64>; 2],
 }
 
-/// Our trainer's rate as a multiple of others'; `None` where none was measured.
+/// Our trainer's rate as a multiple of others'; `None` if none was measured.
 #[derive(Debug, Default, Serialize)]
 struct Ratios {
     /// To the best PyTorch.
