@@ -31,6 +31,9 @@ use crate::weights::Weights;
 /// let folder = std::env::temp_dir().join("riptide-network-example");
 /// network.save(&folder)?;
 /// assert_eq!(Network::load(&folder)?.digest(), network.digest());
+/// let read = |name| std::fs::read(folder.join(name));
+/// let again = Network::from_bytes(&read("config.json")?, &read("model.safetensors")?)?;
+/// assert_eq!(again.digest(), network.digest());
 /// # std::fs::remove_dir_all(folder)?;
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
