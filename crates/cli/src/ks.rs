@@ -48,8 +48,8 @@ struct Report {
 /// Runs the test and prints it.
 pub fn run(args: KsArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
-    let reference = read_numbers(&args.reference, Some("score"))?;
-    let batch = read_numbers(&args.batch, Some("score"))?;
+    let reference = read_numbers(riptide::locate(&args.reference)?, Some("score"))?;
+    let batch = read_numbers(riptide::locate(&args.batch)?, Some("score"))?;
     let test = ks::two_sample(&reference, &batch, args.alternative, args.method)?;
     let mut out = Output::new(args.common.json);
     let report = Report {

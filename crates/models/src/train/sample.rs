@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use riptide_detectors::argmax;
 
 use super::recipe::Augmentation;
 
@@ -117,14 +118,6 @@ pub(super) fn row_gradient(logits: &[f32], target: Target<'_>, n: usize, d: &mut
         f64::NAN
     };
     (loss, answer == wanted)
-}
-
-fn argmax(values: &[f32]) -> usize {
-    let best = values
-        .iter()
-        .enumerate()
-        .reduce(|best, next| if next.1 > best.1 { next } else { best });
-    best.map_or(0, |(index, _)| index)
 }
 
 #[cfg(test)]
