@@ -8,10 +8,10 @@ use riptide::corruptions::{Corruption, Corruptor, Severity};
 use riptide::datasets::cache_dir;
 use riptide::datasets::cifar10_c::Cifar10C;
 use riptide::detectors::ScoreKind;
-use riptide::models::{Network, NetworkPair};
+use riptide::models::NetworkPair;
 use riptide::prelude::*;
 use riptide::stats::ks::Alternative;
-use riptide::{Dataset, shipped_networks};
+use riptide::{Dataset, open_network, shipped_networks};
 use riptide_experiments::{ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
 
 use crate::args::{Common, alternative, inside_unit};
@@ -183,9 +183,8 @@ fn scores(text: &str) -> anyhow::Result<Vec<ScoreKind>> {
 
 /// The networks that were named, else those that ship with Riptide for these images.
 fn networks(args: &ExperimentArgs, dataset: &Dataset) -> anyhow::Result<NetworkPair> {
-    let load = |path: &PathBuf| Ok::<_, anyhow::Error>(Network::load(riptide::locate(path)?)?);
     let (classifier, distilled) = match (&args.classifier, &args.distilled, &args.monitor) {
-        (Some(classifier), Some(distilled), _) => (load(classifier)?, load(distilled)?),
+        (Some(classifier), Some(distilled), _) => (open_network(classifier)?, open_network(distilled)?),
         (_, _, Some(folder)) => {
             let monitor = Monitor::load(folder)?;
             let classifier = monitor

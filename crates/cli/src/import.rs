@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use riptide::models::Network;
 use riptide::prelude::*;
 
 use crate::args::{ClassifierArgs, Common, NewMonitorArgs, Reading, hint};
@@ -43,7 +42,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     args.new.check()?;
     let classifier = args.classifier.load()?;
-    let mut distilled = Network::load(riptide::locate(&args.distilled)?)?;
+    let mut distilled = riptide::open_network(&args.distilled)?;
     // A Keras file does not say what its images went through; both networks were trained on the same.
     if let Some(network) = classifier.network() {
         distilled = distilled.with_preprocessing(network.preprocessing())?;

@@ -189,14 +189,15 @@ pub fn run(args: TrainArgs) -> anyhow::Result<Ending> {
         .title(title(&args));
     let epochs = training.recipe.epochs;
     let (mut bar, told) = (Bar::new(), Bar::new());
-    let trained = training
-        .run(&network, &set, Some(&validation), lesson, &mut bar, |epoch| {
-            told.say(&line(epoch, epochs, n));
-        })
-        .with_context(|| match has_checkpoint(&args.out) {
-            true => format!("{} keeps the epochs that were finished", args.out.display()),
-            false => "no epoch was finished".to_owned(),
-        })?;
+    let trained = training.run(&network, &set, Some(&validation), lesson, &mut bar, |epoch| {
+        told.say(&line(epoch, epochs, n));
+    });
+    let trained = match trained {
+        Err(error) if has_checkpoint(&args.out) => {
+            return Err(error).context(format!("{} keeps the epochs that were finished", args.out.display()));
+        }
+        other => other?,
+    };
     let mut out = Output::new(args.common.json);
     if out.is_json() {
         out.document(&Report {
@@ -233,6 +234,11 @@ fn check(args: &TrainArgs) -> anyhow::Result<()> {
     ensure!(
         is_distilled || args.temperature == 1.0,
         "--temperature is for the classifier's outputs; a classifier learns from labels"
+    );
+    ensure!(
+        !args.resume || has_checkpoint(&args.out),
+        "--resume: {} holds no checkpoint",
+        args.out.display()
     );
     ensure!(
         args.resume || !has_checkpoint(&args.out),
@@ -286,7 +292,7 @@ fn recipe(args: &TrainArgs) -> Recipe {
 fn initial(args: &TrainArgs, images: &ImageSet, classifier: Option<&Classifier>) -> anyhow::Result<Network> {
     let (height, width, n_classes) = (images.height(), images.width(), images.class_names().len());
     if let Some(from) = &args.from {
-        let network = Network::load(riptide::locate(from)?)?;
+        let network = riptide::open_network(from)?;
         ensure!(
             matches!(network.config(), NetworkConfig::DistilledCnn(_)) == (args.what == What::Distilled),
             "--from {}: this is the other kind of network",

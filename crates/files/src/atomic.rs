@@ -40,6 +40,11 @@ impl NewFile {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
+        // Said here, since the system's own message would name the temporary file.
+        if !folder.is_dir() {
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "no such folder");
+            return Err(FileError::on("create a file in", folder)(missing));
+        }
         let mut builder = Builder::new();
         // Otherwise a temporary file is readable by its owner only, whatever the umask says.
         #[cfg(unix)]

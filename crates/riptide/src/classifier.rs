@@ -62,7 +62,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::Network`] if it cannot be read, [`Error::FeatureMissing`] for an address without the feature.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Network::load(locate(path.as_ref())?)?.into())
+        Ok(open_network(path)?.into())
     }
 
     /// Any function of images, all of `input_size` (height, width), that gives class probabilities, row-major
@@ -165,6 +165,21 @@ impl Classifier {
             }
         }
     }
+}
+
+/// Loads a network from all that [`Classifier::open`] takes.
+///
+/// # Errors
+/// [`Error::Network`] or [`Error::Load`] if it cannot be read, [`Error::FeatureMissing`] for an address without the feature.
+pub fn open_network(path: impl AsRef<Path>) -> Result<Network> {
+    let path = path.as_ref();
+    Network::load(locate(path)?).map_err(|error| {
+        if error.to_string().contains(&*path.to_string_lossy()) {
+            return error.into();
+        }
+        let (path, source) = (path.into(), Box::new(error));
+        Error::Load { path, source }
+    })
 }
 
 impl Own {

@@ -16,6 +16,15 @@ pub enum Error {
     #[error(transparent)]
     Network(Box<riptide_models::ModelError>),
 
+    /// The file of a network could not be read, for a reason that does not name it.
+    #[error("cannot load the network {}: {source}", path.display())]
+    Load {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What was wrong.
+        source: Box<riptide_models::ModelError>,
+    },
+
     /// Scores or tests refused their input.
     #[error(transparent)]
     Detector(#[from] riptide_detectors::DetectorError),

@@ -71,7 +71,7 @@ mod score;
 mod testing;
 pub mod training;
 
-pub use classifier::{Classifier, ModuleOutput};
+pub use classifier::{Classifier, ModuleOutput, open_network};
 pub use dataset::{Dataset, shipped_networks};
 pub use error::{BoxError, Error, Result};
 pub use explain::{ClassFinding, Explain, Explanation, HarmfulImage, PairFinding};

@@ -94,7 +94,7 @@ impl ClassifierArgs {
                 self.classifier.display()
             );
         }
-        let network = Network::load(&path)?;
+        let network = riptide::open_network(&self.classifier)?;
         Ok(match preprocessing {
             Some(preprocessing) => network.with_preprocessing(preprocessing)?.into(),
             None => network.into(),
