@@ -178,7 +178,10 @@ impl FromStr for Corruption {
         Self::ALL
             .into_iter()
             .find(|corruption| corruption.name() == name)
-            .ok_or_else(|| CorruptionError::UnknownCorruption(name.to_owned()))
+            .ok_or_else(|| CorruptionError::UnknownCorruption {
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            })
     }
 }
 

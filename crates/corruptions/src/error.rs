@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use riptide_datasets::DatasetError;
 use riptide_files::FileError;
 
-use crate::Corruption;
-
 /// Why images could not be corrupted or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,8 +18,13 @@ pub enum CorruptionError {
     SeverityText(String),
 
     /// A name that is none of the nineteen.
-    #[error("there is no corruption {0:?}: give one of {names}", names = Corruption::ALL.map(Corruption::name).join(", "))]
-    UnknownCorruption(String),
+    #[error("there is no corruption {name:?}: give one of {known}")]
+    UnknownCorruption {
+        /// The name given.
+        name: String,
+        /// The names that exist, separated by commas.
+        known: String,
+    },
 
     /// The images could not be taken apart or put together.
     #[error(transparent)]

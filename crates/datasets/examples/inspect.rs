@@ -11,7 +11,7 @@ use std::error::Error;
 
 use riptide_datasets::ImageSource;
 use riptide_datasets::shapes::Shapes;
-use riptide_datasets::source::{OpenOptions, open};
+use riptide_datasets::{OpenOptions, open};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut source: Box<dyn ImageSource> = match std::env::args_os().nth(1) {

@@ -1,8 +1,6 @@
 //! Where downloaded files are kept on this machine.
 
-use std::path::{Path, PathBuf};
-
-use crate::cifar10::ARCHIVE_FOLDER;
+use std::path::PathBuf;
 
 /// The folder of CIFAR-10 in a cache.
 pub(crate) const CIFAR10: &str = "cifar10";
@@ -29,15 +27,4 @@ pub fn cache_dir(explicit: Option<PathBuf>) -> PathBuf {
         .or_else(|| set("XDG_CACHE_HOME").map(|base| base.join("riptide")))
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache").join("riptide")))
         .unwrap_or_else(|| PathBuf::from(".riptide-cache"))
-}
-
-/// CIFAR-10 in a cache such as [`cache_dir`]'s, for [`load`](crate::cifar10::load): the folder `cifar10/cifar-10-batches-bin` if
-/// somebody has unpacked it there, else the path of the published archive, whether it has been fetched or not.
-pub fn in_cache(cache: impl AsRef<Path>) -> PathBuf {
-    let folder = cache.as_ref().join(CIFAR10);
-    let unpacked = folder.join(ARCHIVE_FOLDER);
-    if unpacked.is_dir() {
-        return unpacked;
-    }
-    folder.join(CIFAR10_ARCHIVE)
 }

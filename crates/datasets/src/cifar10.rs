@@ -4,6 +4,8 @@
 //! row-major. Ten thousand records make a file: `data_batch_1.bin` to `data_batch_5.bin` (training) and `test_batch.bin`;
 //! `batches.meta.txt` names the classes, one per line.
 
+mod places;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
@@ -17,7 +19,7 @@ use crate::error::{DatasetError, Result};
 use crate::image_set::{CHANNELS, ImageSet};
 use crate::source::ImageSource;
 
-pub use crate::cache::in_cache;
+pub use places::{in_cache, is_in};
 
 /// Rows and columns of an image.
 pub const SIDE: usize = 32;
@@ -73,13 +75,6 @@ impl Split {
             Self::Test => &["test_batch.bin"],
         }
     }
-}
-
-/// Whether a folder holds batch files of CIFAR-10 of this split, directly or in the archive's folder.
-pub fn is_in(folder: impl AsRef<Path>, split: Split) -> bool {
-    let folder = folder.as_ref();
-    let batches = |folder: &Path| split.files().iter().any(|file| folder.join(file).is_file());
-    batches(folder) || batches(&folder.join(ARCHIVE_FOLDER))
 }
 
 /// Loads one split whole: from a folder that holds the `.bin` files (or holds `cifar-10-batches-bin`, which does), or

@@ -9,7 +9,7 @@
 //! - [`shapes`]: generated pictures of ten classes, which need no download.
 //!
 //! Each is also an [`ImageSource`], read in chunks, so that any number of images needs a bounded amount of memory.
-//! [`source::open`] finds out what a path is.
+//! [`open`] finds out what a path is.
 //!
 //! These readers neither panic on any input, nor allocate by a length that a header merely claims. Errors name the file, and
 //! say what was wrong with it and what was expected.
@@ -24,7 +24,7 @@
 //!
 //! ```
 //! use riptide_datasets::shapes::Shapes;
-//! use riptide_datasets::source::{OpenOptions, open};
+//! use riptide_datasets::{OpenOptions, open};
 //! use riptide_datasets::{ImageSource, npy};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,12 +56,14 @@ pub mod fetch;
 pub mod image_folder;
 pub mod image_set;
 pub mod npy;
+mod open;
 pub mod shapes;
 pub mod source;
 
 pub use cache::cache_dir;
 pub use error::{DatasetError, Result};
 pub use image_set::ImageSet;
+pub use open::{OpenOptions, open};
 pub use source::ImageSource;
 
 /// How an address on the Hugging Face Hub starts.

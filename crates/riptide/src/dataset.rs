@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use riptide_datasets::OpenOptions;
 use riptide_datasets::cifar10::{self, Split};
 use riptide_datasets::image_folder::Resize;
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX, TRAIN_FIRST_INDEX};
-use riptide_datasets::source::OpenOptions;
 use riptide_datasets::{DatasetError, ImageSet, cache_dir};
 use riptide_models::Network;
 use riptide_pretrained::Pretrained;

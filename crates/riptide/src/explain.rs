@@ -6,10 +6,11 @@ use riptide_detectors::Answers;
 use riptide_detectors::drift::Correction;
 use riptide_detectors::harm::{self, ClassExcess, HarmData, PairExcess, excess_by_class, excess_by_pair};
 use riptide_draw::{Picture, contact_sheet, png};
-use riptide_files::Progress;
+use riptide_files::{Progress, Silent};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::images::Images;
 use crate::monitor::Monitor;
 use crate::score::{Row, ScoreStream, Scored};
 
@@ -98,6 +99,29 @@ pub struct HarmfulImage {
     /// Its width in pixels.
     #[serde(skip)]
     pub width: usize,
+}
+
+impl Monitor {
+    /// Shows where the harm of a batch sits: its most harmful images, classes and confused pairs.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score); [`Error::Detector`] if the answers to the reference's images are not known.
+    pub fn explain<'a>(&'a self, images: impl Into<Images<'a>>, how: &Explain) -> Result<Explanation> {
+        self.explain_with(images, how, &mut Silent)
+    }
+
+    /// As [`explain`](Self::explain), with progress, whose task the caller has begun.
+    ///
+    /// # Errors
+    /// As [`explain`](Self::explain).
+    pub fn explain_with<'a>(
+        &'a self,
+        images: impl Into<Images<'a>>,
+        how: &Explain,
+        progress: &mut dyn Progress,
+    ) -> Result<Explanation> {
+        how.explain(self, self.score_stream(images), progress)
+    }
 }
 
 impl Explain {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use riptide_datasets::source::{self, OpenOptions, SetSource};
-use riptide_datasets::{DatasetError, ImageSet, ImageSource};
+use riptide_datasets::source::SetSource;
+use riptide_datasets::{DatasetError, ImageSet, ImageSource, OpenOptions};
 
 use crate::error::{Error, Result};
 use crate::locate::locate;
@@ -37,7 +37,7 @@ impl Images<'static> {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let source = source::open(locate(path)?, options)?;
+        let source = riptide_datasets::open(locate(path)?, options)?;
         Ok(Self::named(path.display().to_string(), source))
     }
 }

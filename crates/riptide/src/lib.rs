@@ -55,6 +55,7 @@
 
 mod classifier;
 mod dataset;
+mod encoding;
 mod error;
 mod explain;
 mod export;
@@ -100,7 +101,7 @@ pub mod prelude {
     pub use crate::{
         Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
     };
-    pub use riptide_datasets::source::OpenOptions;
+    pub use riptide_datasets::OpenOptions;
     pub use riptide_datasets::{ImageSet, ImageSource};
     pub use riptide_files::{Progress, Silent};
     pub use riptide_models::preprocess::Preprocessing;

@@ -8,13 +8,11 @@ use riptide_models::Network;
 use riptide_stats::summary::percentile;
 
 use crate::classifier::{Classifier, Pair};
+use crate::encoding;
 use crate::error::{Error, Result};
-use crate::explain::{Explain, Explanation};
 use crate::facts::{ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
 use crate::images::Images;
 use crate::options::Options;
-use crate::outcome::{Decision, Outcome, Outcomes};
-use crate::saved::{encode_answers, encode_scores};
 use crate::score::{ScoreStream, Scores};
 
 /// A classifier, the network distilled from it, and a reference of clean images: everything that judging new images takes.
@@ -69,7 +67,8 @@ pub(crate) fn facts_of(
     let classifier = match (pair.network(), probe) {
         (Some(network), _) => ClassifierFacts::Network(network.digest()),
         (None, probe) => {
-            let rows = probe.map(|probe| crate::saved::encode_probe(probe, pair.distilled().n_classes()));
+            let rows = probe
+                .map(|probe| encoding::probe(&probe.probabilities, probe.images.len(), pair.distilled().n_classes()));
             ClassifierFacts::Function(digest::of_bytes(&rows.unwrap_or_default()))
         }
     };
@@ -85,8 +84,8 @@ pub(crate) fn facts_of(
         distilled: pair.distilled().digest(),
         reference: ReferenceFacts {
             n_images: scores.len(),
-            scores: digest::of_bytes(&encode_scores(scores)),
-            answers: answers.map(|answers| digest::of_bytes(&encode_answers(answers))),
+            scores: digest::of_bytes(&encoding::scores(scores)),
+            answers: answers.map(|answers| digest::of_bytes(&encoding::answers(answers))),
             agreement,
         },
         training,
@@ -246,75 +245,6 @@ impl Monitor {
         }
         progress.end();
         Ok(all)
-    }
-
-    /// Tests all images as one batch.
-    ///
-    /// # Errors
-    /// As [`score`](Self::score).
-    pub fn detect<'a>(&'a self, images: impl Into<Images<'a>>) -> Result<Outcome> {
-        let mut scores = Vec::new();
-        for chunk in self.score_stream(images) {
-            scores.extend(chunk?.scores.into_iter().map(f64::from));
-        }
-        self.detect_scores(&scores)
-    }
-
-    /// Tests batches of `batch_size` images (at least 1), each as soon as its last image has been scored; the last batch may
-    /// be smaller.
-    ///
-    /// ```no_run
-    /// # use riptide::prelude::*;
-    /// let monitor = Monitor::load("monitor")?;
-    /// for outcome in monitor.detect_batches(Images::open("-")?, 500) {
-    ///     let outcome = outcome?;
-    ///     println!("batch {}: p = {:.2e}, harmful: {}", outcome.batch, outcome.p_value, outcome.is_harmful);
-    /// }
-    /// # Ok::<(), riptide::Error>(())
-    /// ```
-    pub fn detect_batches<'a>(&'a self, images: impl Into<Images<'a>>, batch_size: usize) -> Outcomes<'a> {
-        Outcomes::new(self, self.score_stream(images), batch_size)
-    }
-
-    /// Tests scores that are known already as one batch.
-    ///
-    /// # Errors
-    /// [`Error::Detector`] if there are none, or one is not a number.
-    pub fn detect_scores(&self, scores: &[f64]) -> Result<Outcome> {
-        Outcome::new(self, scores)
-    }
-
-    /// Says of each image whether it is flagged: whether its score is above the [threshold](Self::threshold), strictly.
-    ///
-    /// # Errors
-    /// As [`score`](Self::score).
-    pub fn predict<'a>(&'a self, images: impl Into<Images<'a>>) -> Result<Vec<Decision>> {
-        let mut all = Vec::new();
-        for chunk in self.score_stream(images) {
-            all.extend(chunk?.rows().map(|row| self.decide(&row)));
-        }
-        Ok(all)
-    }
-
-    /// Shows where the harm of a batch sits: its most harmful images, classes and confused pairs.
-    ///
-    /// # Errors
-    /// As [`score`](Self::score); [`Error::Detector`] if the answers to the reference's images are not known.
-    pub fn explain<'a>(&'a self, images: impl Into<Images<'a>>, how: &Explain) -> Result<Explanation> {
-        self.explain_with(images, how, &mut Silent)
-    }
-
-    /// As [`explain`](Self::explain), with progress, whose task the caller has begun.
-    ///
-    /// # Errors
-    /// As [`explain`](Self::explain).
-    pub fn explain_with<'a>(
-        &'a self,
-        images: impl Into<Images<'a>>,
-        how: &Explain,
-        progress: &mut dyn Progress,
-    ) -> Result<Explanation> {
-        how.explain(self, self.score_stream(images), progress)
     }
 
     pub(crate) fn pair(&self) -> &Pair {

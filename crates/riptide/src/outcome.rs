@@ -7,6 +7,7 @@ use riptide_stats::ks::Alternative;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::images::Images;
 use crate::monitor::Monitor;
 use crate::score::{Row, ScoreStream};
 
@@ -80,6 +81,54 @@ impl Outcome {
 }
 
 impl Monitor {
+    /// Tests all images as one batch.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score).
+    pub fn detect<'a>(&'a self, images: impl Into<Images<'a>>) -> Result<Outcome> {
+        let mut scores = Vec::new();
+        for chunk in self.score_stream(images) {
+            scores.extend(chunk?.scores.into_iter().map(f64::from));
+        }
+        self.detect_scores(&scores)
+    }
+
+    /// Tests batches of `batch_size` images (at least 1), each as soon as its last image has been scored; the last batch may
+    /// be smaller.
+    ///
+    /// ```no_run
+    /// # use riptide::prelude::*;
+    /// let monitor = Monitor::load("monitor")?;
+    /// for outcome in monitor.detect_batches(Images::open("-")?, 500) {
+    ///     let outcome = outcome?;
+    ///     println!("batch {}: p = {:.2e}, harmful: {}", outcome.batch, outcome.p_value, outcome.is_harmful);
+    /// }
+    /// # Ok::<(), riptide::Error>(())
+    /// ```
+    pub fn detect_batches<'a>(&'a self, images: impl Into<Images<'a>>, batch_size: usize) -> Outcomes<'a> {
+        Outcomes::new(self, self.score_stream(images), batch_size)
+    }
+
+    /// Tests scores that are known already as one batch.
+    ///
+    /// # Errors
+    /// [`Error::Detector`] if there are none, or one is not a number.
+    pub fn detect_scores(&self, scores: &[f64]) -> Result<Outcome> {
+        Outcome::new(self, scores)
+    }
+
+    /// Says of each image whether it is flagged: whether its score is above the [threshold](Self::threshold), strictly.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score).
+    pub fn predict<'a>(&'a self, images: impl Into<Images<'a>>) -> Result<Vec<Decision>> {
+        let mut all = Vec::new();
+        for chunk in self.score_stream(images) {
+            all.extend(chunk?.rows().map(|row| self.decide(&row)));
+        }
+        Ok(all)
+    }
+
     /// Says of one image whether it is flagged.
     pub fn decide(&self, row: &Row<'_>) -> Decision {
         Decision {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use riptide::datasets::ImageSource;
+use riptide::datasets::OpenOptions;
 use riptide::datasets::cifar10::Split;
 use riptide::datasets::image_folder::Resize;
-use riptide::datasets::source::OpenOptions;
 use riptide::{Error, Images};
 
 /// Which part of CIFAR-10.
@@ -73,7 +73,7 @@ impl ImagesArgs {
     pub fn sources(&self) -> anyhow::Result<impl Fn() -> riptide::datasets::Result<Box<dyn ImageSource>>> {
         let path = riptide::locate(&self.images)?;
         let options = self.reading.options(None);
-        Ok(move || riptide::datasets::source::open(&path, options))
+        Ok(move || riptide::datasets::open(&path, options))
     }
 
     /// Opens the images for networks that take images of `size` (height, width).

@@ -1,12 +1,50 @@
-//! Ice textures computed instead of photographed.
+//! A texture of ice, and textures computed instead of photographed.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::textures::Texture;
-use crate::effect::truncate;
+use crate::effect::{CHANNELS, truncate};
 use crate::filter::{Border, Gaussian};
+
+/// Published textures are shrunk by this factor before use.
+const SHRINK: usize = 5;
+
+/// One picture, (height, width, 3).
+#[derive(Debug)]
+pub(crate) struct Texture {
+    pub(crate) width: usize,
+    pub(crate) pixels: Vec<u8>,
+}
+
+impl Texture {
+    pub(crate) fn height(&self) -> usize {
+        self.pixels.len() / (self.width * CHANNELS)
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(crate) fn row(&self, y: usize) -> &[u8] {
+        &self.pixels[y * self.width * CHANNELS..][..self.width * CHANNELS]
+    }
+
+    /// Every fifth row and column from the third on: what bilinear shrinking to a fifth comes to.
+    pub(super) fn shrunk(&self, height: usize) -> Self {
+        let count = |n: usize| ((n as f64 / SHRINK as f64).round_ties_even() as usize).max(1);
+        let source = |o: usize, n: usize| (o * SHRINK + SHRINK / 2).min(n - 1);
+        let width = count(self.width);
+        let mut pixels = Vec::with_capacity(count(height) * width * CHANNELS);
+        for y in 0..count(height) {
+            let row = self.row(source(y, height));
+            for x in 0..width {
+                pixels.extend_from_slice(&row[source(x, self.width) * CHANNELS..][..CHANNELS]);
+            }
+        }
+        Self { width, pixels }
+    }
+}
 
 /// Statistics of one published texture after shrinking, which the computed one has too.
 struct Look {

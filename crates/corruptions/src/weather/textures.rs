@@ -7,9 +7,8 @@ use std::sync::{Arc, LazyLock};
 use riptide_files::digest;
 use serde::{Deserialize, Serialize};
 
-use super::ice;
+use super::ice::{self, Texture};
 use crate::CorruptionError;
-use crate::effect::CHANNELS;
 
 /// The files of the published textures with their SHA-256. A sixth file that is published beside them is never used.
 const PUBLISHED: [(&str, &str); 5] = [
@@ -34,9 +33,6 @@ const PUBLISHED: [(&str, &str); 5] = [
         "5fc6a19df4a429ba68abdcc8f8a4278d4c9f81c9ccafd2c92ab0c8cf8992ebd2",
     ),
 ];
-
-/// Published textures are shrunk by this factor before use.
-const SHRINK: usize = 5;
 
 /// Where frost textures come from. Results made with different ones are not comparable image by image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -145,41 +141,5 @@ impl fmt::Debug for FrostTextures {
         f.debug_struct("FrostTextures")
             .field("source", &self.source)
             .finish_non_exhaustive()
-    }
-}
-
-/// One picture, (height, width, 3).
-#[derive(Debug)]
-pub(crate) struct Texture {
-    pub(crate) width: usize,
-    pub(crate) pixels: Vec<u8>,
-}
-
-impl Texture {
-    pub(crate) fn height(&self) -> usize {
-        self.pixels.len() / (self.width * CHANNELS)
-    }
-
-    pub(crate) fn width(&self) -> usize {
-        self.width
-    }
-
-    pub(crate) fn row(&self, y: usize) -> &[u8] {
-        &self.pixels[y * self.width * CHANNELS..][..self.width * CHANNELS]
-    }
-
-    /// Every fifth row and column from the third on: what bilinear shrinking to a fifth comes to.
-    fn shrunk(&self, height: usize) -> Self {
-        let count = |n: usize| ((n as f64 / SHRINK as f64).round_ties_even() as usize).max(1);
-        let source = |o: usize, n: usize| (o * SHRINK + SHRINK / 2).min(n - 1);
-        let width = count(self.width);
-        let mut pixels = Vec::with_capacity(count(height) * width * CHANNELS);
-        for y in 0..count(height) {
-            let row = self.row(source(y, height));
-            for x in 0..width {
-                pixels.extend_from_slice(&row[source(x, self.width) * CHANNELS..][..CHANNELS]);
-            }
-        }
-        Self { width, pixels }
     }
 }

@@ -3,7 +3,7 @@ use std::fs;
 use image::{Rgb, RgbImage};
 use riptide_datasets::ImageSource;
 use riptide_datasets::npy::write_images;
-use riptide_datasets::source::{OpenOptions, open};
+use riptide_datasets::{OpenOptions, open};
 
 use super::images;
 

@@ -23,6 +23,7 @@ use riptide_models::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::{Classifier, Pair};
+use crate::encoding;
 use crate::error::{Error, Result};
 use crate::facts::{ClassifierFacts, Facts};
 use crate::monitor::{Monitor, Parts, Probe};
@@ -60,26 +61,6 @@ struct Manifest {
     files: BTreeMap<String, String>,
 }
 
-/// The bytes of the reference's scores as they are saved.
-pub(crate) fn encode_scores(scores: &[f64]) -> Vec<u8> {
-    npy::encode(&[scores.len()], scores.iter().copied())
-}
-
-/// The bytes of both networks' answers as they are saved.
-pub(crate) fn encode_answers(answers: &Answers) -> Vec<u8> {
-    let pairs = answers.classifier.iter().zip(&answers.distilled);
-    let class = |class: usize| u32::try_from(class).unwrap_or(u32::MAX);
-    npy::encode(
-        &[answers.classifier.len(), 2],
-        pairs.flat_map(|(&a, &b)| [class(a), class(b)]),
-    )
-}
-
-/// The bytes of a function's answers as they are saved.
-pub(crate) fn encode_probe(probe: &Probe, n_classes: usize) -> Vec<u8> {
-    npy::encode(&[probe.images.len(), n_classes], probe.probabilities.iter().copied())
-}
-
 impl Monitor {
     /// Saves the monitor as the folder `dir`, which appears whole or not at all. A monitor that is there already is replaced;
     /// a folder with anything else in it is not.
@@ -91,16 +72,19 @@ impl Monitor {
         let dir = dir.as_ref();
         Self::check_destination(dir)?;
         folder::write(dir, |root| {
-            write(&root.join(SCORES), &encode_scores(self.reference_scores()))?;
+            write(&root.join(SCORES), &encoding::scores(self.reference_scores()))?;
             if let Some(answers) = self.reference_answers() {
-                write(&root.join(ANSWERS), &encode_answers(answers))?;
+                write(&root.join(ANSWERS), &encoding::answers(answers))?;
             }
             if let Some(network) = self.pair().network() {
                 network.save(root.join(CLASSIFIER))?;
             }
             if let Some(probe) = self.probe() {
                 riptide_datasets::npy::write_images(root.join(PROBE_IMAGES), &probe.images)?;
-                write(&root.join(PROBE_PROBABILITIES), &encode_probe(probe, self.n_classes()))?;
+                write(
+                    &root.join(PROBE_PROBABILITIES),
+                    &encoding::probe(&probe.probabilities, probe.images.len(), self.n_classes()),
+                )?;
             }
             self.distilled().save(root.join(DISTILLED))?;
             let path = root.join(OPTIONS);
@@ -310,7 +294,7 @@ fn read_array<T: npy::Element>(path: &Path, sealed: &str, width: usize) -> Resul
 fn read_probe(dir: &Path, manifest: &Path, sealed: &str, own: &Classifier) -> Result<Probe> {
     let path = dir.join(PROBE_PROBABILITIES);
     let probabilities = read_array::<f32>(&path, sealed, own.n_classes())?;
-    let mut images = riptide_datasets::source::open(dir.join(PROBE_IMAGES), Default::default())?;
+    let mut images = riptide_datasets::open(dir.join(PROBE_IMAGES), Default::default())?;
     let images: ImageSet = images
         .read_all()?
         .ok_or_else(|| Error::malformed(dir.join(PROBE_IMAGES), "holds no images"))?;

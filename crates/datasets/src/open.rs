@@ -38,7 +38,7 @@ impl Default for OpenOptions {
 /// Returns the error of the reader that the path needs.
 ///
 /// ```
-/// use riptide_datasets::source::{OpenOptions, open};
+/// use riptide_datasets::{OpenOptions, open};
 /// use riptide_datasets::{ImageSet, ImageSource, npy};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,25 +2,25 @@
 //!
 //! [`Fit`](crate::Fit) trains with this; by itself it is for networks that are wanted without a monitor.
 
-use std::path::{Path, PathBuf};
+mod folder;
+mod validation;
+
+use std::path::PathBuf;
 use std::time::Instant;
 
 use riptide_datasets::ImageSet;
-use riptide_detectors::argmax;
 use riptide_detectors::distillation::tempered;
-use riptide_draw::{CurvePoint, png, training_curve};
-use riptide_files::{FileError, Progress, Unit, atomic, digest};
+use riptide_files::{FileError, Progress, Unit, digest};
 use riptide_models::Network;
 use riptide_models::train::{Recipe, Targets, Teaching, Trainer, TrainingSet};
 use serde::{Deserialize, Serialize};
 
+use folder::TEACHING;
+pub use folder::has_checkpoint;
+use validation::validate;
+
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
-
-const CHECKPOINT: &str = "checkpoint.safetensors";
-const TEACHING: &str = "teaching.safetensors";
-const METRICS: &str = "metrics.json";
-const TABLE: &str = "metrics.csv";
 
 /// How a network is trained.
 ///
@@ -77,10 +77,10 @@ pub struct Epoch {
     /// Share of its images whose most probable class was the target's.
     pub accuracy: f64,
     /// Mean loss over the validation images; not a number if there are none.
-    #[serde(with = "not_a_number")]
+    #[serde(with = "folder::not_a_number")]
     pub validation_loss: f64,
     /// Share of the validation images whose most probable class is the target's; not a number if there are none.
-    #[serde(with = "not_a_number")]
+    #[serde(with = "folder::not_a_number")]
     pub validation_accuracy: f64,
     /// How long it took.
     pub seconds: f64,
@@ -244,7 +244,7 @@ impl Training {
         if folder.exists() && !folder.is_dir() {
             return Err(Error::malformed(folder, "is a file; name a folder"));
         }
-        match (self.resume, folder.join(CHECKPOINT).exists()) {
+        match (self.resume, has_checkpoint(folder)) {
             (Resume::Never, true) => Err(Error::malformed(
                 folder,
                 "holds a training; resume it, or name another folder",
@@ -275,37 +275,6 @@ impl Training {
             network.digest().as_bytes(),
         ]);
         Ok(Identity { asked, data })
-    }
-
-    /// The epochs of an earlier run, whose state the trainer takes up.
-    fn resumed(&self, trainer: &mut Trainer, data: &str) -> Result<Vec<Epoch>> {
-        let Some(folder) = &self.folder else {
-            return Ok(Vec::new());
-        };
-        let checkpoint = folder.join(CHECKPOINT);
-        if self.resume == Resume::Never || !checkpoint.exists() {
-            return Ok(Vec::new());
-        }
-        trainer.resume(&checkpoint, data)?;
-        let path = folder.join(METRICS);
-        let json = std::fs::read(&path).map_err(FileError::on("read", &path))?;
-        let mut epochs: Vec<Epoch> = serde_json::from_slice(&json)
-            .map_err(|error| Error::malformed(&path, format!("belongs to the checkpoint, but is damaged: {error}")))?;
-        // A run that was killed may have written an epoch's figures and not yet its checkpoint.
-        epochs.truncate(trainer.history().len());
-        Ok(epochs)
-    }
-
-    /// The best network of the epochs so far.
-    fn kept_best(&self, epochs: &[Epoch]) -> Result<Option<(f64, u32, Network)>> {
-        let Some((folder, best)) = self.folder.as_ref().zip(best_of(epochs)) else {
-            return Ok(None);
-        };
-        Ok(Some((
-            best.validation_loss,
-            best.epoch,
-            Network::load(folder.join("best"))?,
-        )))
     }
 
     fn is_stalled(&self, epochs: &[Epoch]) -> bool {
@@ -365,28 +334,6 @@ impl Training {
             validation,
         })
     }
-
-    /// Writes everything that is kept of an epoch; the checkpoint last, since it says that the rest is there.
-    fn keep(&self, network: &Network, is_best: bool, epochs: &[Epoch], trainer: &Trainer, data: &str) -> Result<()> {
-        let Some(folder) = &self.folder else {
-            return Ok(());
-        };
-        if is_best {
-            network.save(folder.join("best"))?;
-        }
-        network.save(folder.join("last"))?;
-        let path = folder.join(METRICS);
-        let json = serde_json::to_vec_pretty(epochs).map_err(|error| Error::malformed(&path, error.to_string()))?;
-        atomic::write(&path, &json)?;
-        let path = folder.join(TABLE);
-        let table = table(epochs).map_err(|error| Error::malformed(&path, error.to_string()))?;
-        atomic::write(&path, &table)?;
-        let points: Vec<CurvePoint> = epochs.iter().map(Epoch::point).collect();
-        let curve = training_curve(&self.title, &points);
-        atomic::write(folder.join("curve.svg"), curve.as_bytes())?;
-        atomic::write(folder.join("curve.png"), &png(&curve)?)?;
-        Ok(trainer.save(folder.join(CHECKPOINT), data)?)
-    }
 }
 
 /// The epoch with the least validation loss, the earliest of equals; the last if there were no validation images.
@@ -416,69 +363,8 @@ struct Outputs {
     validation: Option<Vec<f32>>,
 }
 
-impl Epoch {
-    fn point(&self) -> CurvePoint {
-        CurvePoint {
-            epoch: self.epoch,
-            learning_rate: self.learning_rate,
-            loss: self.loss,
-            accuracy: self.accuracy,
-            validation_loss: self.validation_loss,
-            validation_accuracy: self.validation_accuracy,
-        }
-    }
-}
-
-fn table(epochs: &[Epoch]) -> csv::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for epoch in epochs {
-        writer.serialize(epoch)?;
-    }
-    writer.into_inner().map_err(|error| error.into_error().into())
-}
-
-/// Mean loss, and the share of images whose most probable class is the target's: the label, or the classifier's answer.
-fn validate(network: &Network, images: &ImageSet, outputs: Option<&[f32]>) -> Result<(f64, f64)> {
-    let classes = network.n_classes();
-    let rows = network.predict_proba(images.pixels(), |_| ())?;
-    let rows = rows.chunks_exact(classes);
-    let (mut loss, mut right) = (0.0, 0);
-    match outputs {
-        Some(outputs) => {
-            for (p, y) in rows.zip(outputs.chunks_exact(classes)) {
-                for (y, p) in y.iter().zip(p).filter(|(y, _)| **y > 0.0) {
-                    loss += f64::from(*y) * (f64::from(*y).ln() - f64::from(*p).max(1e-30).ln());
-                }
-                right += usize::from(argmax(p) == argmax(y));
-            }
-        }
-        None => {
-            for (p, label) in rows.zip(images.labels().unwrap_or_default()) {
-                let label = *label as usize;
-                loss -= f64::from(p.get(label).copied().unwrap_or_default()).max(1e-30).ln();
-                right += usize::from(argmax(p) == label);
-            }
-        }
-    }
-    let n = images.len() as f64;
-    Ok((loss / n, f64::from(right as u32) / n))
-}
-
 fn no_labels(what: &str) -> Error {
     Error::mismatch("labels to learn from", format!("one for each of {what}"), "none")
-}
-
-/// JSON has no NaN: it stands as null.
-mod not_a_number {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        Some(*value).filter(|value| !value.is_nan()).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
-    }
 }
 
 impl Classifier {
@@ -492,10 +378,4 @@ impl Classifier {
         let bytes: Vec<u8> = rows.iter().flat_map(|p| p.to_le_bytes()).collect();
         Ok(digest::of_bytes(&bytes))
     }
-}
-
-/// Whether a folder keeps a training that can be resumed.
-#[must_use]
-pub fn has_checkpoint(folder: &Path) -> bool {
-    folder.join(CHECKPOINT).exists()
 }

@@ -1,10 +1,6 @@
 //! Images that arrive in chunks, so that any number of them needs only a bounded amount of memory.
 
-mod open;
-
 use std::path::PathBuf;
-
-pub use open::{OpenOptions, open};
 
 use crate::error::Result;
 use crate::image_set::ImageSet;
