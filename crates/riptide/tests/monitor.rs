@@ -299,3 +299,83 @@ fn patience_stops_a_fit_early() {
     let error = Fit::default().patience(Some(1)).run(classifier, &images).unwrap_err();
     assert!(error.to_string().contains("validation"), "{error}");
 }
+
+/// The same monitor as format version 1 had it: facts and options in one file without seals.
+fn as_version_1(dir: &Path) {
+    use riptide::files::{digest, npy};
+    fs::create_dir_all(dir).unwrap();
+    shapes().classifier().unwrap().save(dir.join("classifier")).unwrap();
+    shapes().distilled().save(dir.join("distilled")).unwrap();
+    let scores = shapes().reference_scores();
+    fs::write(
+        dir.join("x_ref.npy"),
+        npy::encode(&[scores.len(), 1], scores.iter().copied()),
+    )
+    .unwrap();
+    let answers = shapes().reference_answers().unwrap();
+    let pairs = answers.classifier.iter().zip(&answers.distilled);
+    let pairs = pairs.flat_map(|(&a, &b)| [a as f64, b as f64]);
+    fs::write(dir.join("x_ref_answers.npy"), npy::encode(&[scores.len(), 2], pairs)).unwrap();
+    let names = [
+        "classifier/config.json",
+        "classifier/model.safetensors",
+        "distilled/config.json",
+        "distilled/model.safetensors",
+        "x_ref.npy",
+        "x_ref_answers.npy",
+    ];
+    let files: serde_json::Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), digest::of_file(dir.join(name)).unwrap().into()))
+        .collect();
+    let manifest = json!({
+        "format": "riptide-detector", "version": 1, "kind": "HarmfulDrift", "created_by": "riptide-detectors 0.1.0",
+        "score": "distillation", "loss": "kld", "temperature": 1.0, "threshold": 5.0, "alternative": "greater",
+        "drift": {
+            "p_val": 0.01, "correction": "bonferroni", "drift_type": "batch", "update_x_ref": null,
+            "x_ref_preprocessed": false, "preprocess_at_init": true, "data_type": "image"
+        },
+        "harm": {"p_val": 0.01, "min_fraction": 0.2, "confidence": 0.9, "quantile": 0.4},
+        "preprocessing": {"kind": "scale_by_instance"}, "input_size": [32, 32], "class_names": CLASS_NAMES,
+        "n_seen": scores.len(), "files": files,
+    });
+    fs::write(dir.join("detector.json"), manifest.to_string()).unwrap();
+}
+
+#[test]
+fn format_version_1_is_read_if_its_facts_are_as_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("old");
+    as_version_1(&dir);
+    let loaded = Monitor::load(&dir).unwrap();
+    let options = loaded.options();
+    assert_eq!(
+        (options.level, options.alternative, options.threshold),
+        (0.01, Alternative::Greater, Some(5.0))
+    );
+    assert_eq!(
+        (options.least_excess_fraction, options.confidence, options.quantile),
+        (0.2, 0.9, 0.4)
+    );
+    let batch = noisy(&clean(200, 100));
+    let same = shapes().clone().with_options(options.clone()).unwrap();
+    assert_eq!(loaded.detect(&batch).unwrap(), same.detect(&batch).unwrap());
+    for (fact, value) in [
+        ("score", json!("entropy")),
+        ("loss", json!("xent")),
+        ("temperature", json!(3.0)),
+        ("preprocessing", json!({"kind": "none"})),
+        ("input_size", json!([16, 16])),
+    ] {
+        as_version_1(&dir);
+        edit(&dir.join("detector.json"), |manifest| manifest[fact] = value);
+        match Monitor::load(&dir) {
+            Err(Error::FactChanged { fact: named, .. }) => assert_eq!(named, fact),
+            other => panic!("{fact}: {other:?}"),
+        }
+    }
+    // Saved again it has the present form, in the same place.
+    as_version_1(&dir);
+    Monitor::load(&dir).unwrap().save(&dir).unwrap();
+    assert!(dir.join("monitor.json").exists() && !dir.join("detector.json").exists());
+}

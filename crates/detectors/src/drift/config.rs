@@ -42,7 +42,7 @@ pub enum DriftType {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DriftConfig {
-    /// Significance level, strictly between 0 and 1; 0.05 by default. Files of version 0.1 call it `p_val`.
+    /// Significance level, strictly between 0 and 1; 0.05 by default. Earlier files call it `p_val`.
     #[serde(alias = "p_val")]
     pub level: f64,
     /// What counts as drift. By default [`Alternative::default`], two-sided as in the published example: the one place that

@@ -17,7 +17,7 @@ use crate::error::DetectorError;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HarmConfig {
-    /// Significance level of the one-sided test, strictly between 0 and 1; 0.05 by default. Files of version 0.1 call it `p_val`.
+    /// Significance level of the one-sided test, strictly between 0 and 1; 0.05 by default. Earlier files call it `p_val`.
     #[serde(alias = "p_val")]
     pub level: f64,
     /// The least excess fraction that counts as harm, 0..=1; 0.1 by default. With 0, significance alone decides.

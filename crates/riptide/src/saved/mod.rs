@@ -136,7 +136,7 @@ impl Monitor {
     /// Loads a monitor that [`save`](Self::save) wrote, after checking every fact against its seal and every file against its
     /// digest.
     ///
-    /// Folders that version 0.1 wrote (`detector.json`) are read too, if nothing in them that decides what the reference's
+    /// Folders of format version 1 (`detector.json`) are read too, if nothing in them that decides what the reference's
     /// scores are was changed by hand.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The folders that version 0.1 wrote: one file, `detector.json`, for facts and options alike.
+//! Folders of format version 1: one file, `detector.json`, for facts and options alike.
 //!
 //! Nothing in it says what the reference was scored with, so only what its commands could write is taken: the published
 //! score, and the preprocessing that the networks themselves were saved with.
@@ -72,7 +72,7 @@ impl From<Scaling> for Preprocessing {
     }
 }
 
-/// Whether `dir` was written by version 0.1.
+/// Whether `dir` is of format version 1.
 pub(super) fn is_here(dir: &Path) -> bool {
     dir.join(MANIFEST).is_file()
 }
@@ -182,7 +182,7 @@ fn parse(dir: &Path) -> Result<Detector> {
     if detector.format != "riptide-detector" || detector.version != 1 || detector.kind != "HarmfulDrift" {
         return Err(Error::malformed(
             &path,
-            "is no monitor of version 0.1: its format, version or kind is another",
+            "is no monitor of format version 1: its format, version or kind is another",
         ));
     }
     Ok(detector)
