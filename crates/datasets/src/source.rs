@@ -1,5 +1,6 @@
 //! Images that arrive in chunks, so that any number of them needs only a bounded amount of memory.
 
+use std::borrow::Borrow;
 use std::path::PathBuf;
 
 use crate::error::Result;
@@ -55,10 +56,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
     }
 }
 
-/// A set that is in memory already, handed out in chunks. Made by [`ImageSet::into_source`].
+/// A set in memory, owned or borrowed, handed out in chunks. Made by [`ImageSet::into_source`] and [`ImageSet::source`].
 #[derive(Debug, Clone)]
-pub struct SetSource {
-    set: ImageSet,
+pub struct SetSource<S = ImageSet> {
+    set: S,
     next: usize,
 }
 
@@ -67,20 +68,26 @@ impl ImageSet {
     pub fn into_source(self) -> SetSource {
         SetSource { set: self, next: 0 }
     }
+
+    /// The set as an [`ImageSource`] that leaves it where it is.
+    pub fn source(&self) -> SetSource<&Self> {
+        SetSource { set: self, next: 0 }
+    }
 }
 
-impl ImageSource for SetSource {
+impl<S: Borrow<ImageSet>> ImageSource for SetSource<S> {
     fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>> {
-        let end = self.next.saturating_add(max.max(1)).min(self.set.len());
+        let set = self.set.borrow();
+        let end = self.next.saturating_add(max.max(1)).min(set.len());
         if self.next == end {
             return Ok(None);
         }
-        let chunk = self.set.slice(self.next..end)?;
+        let chunk = set.slice(self.next..end)?;
         self.next = end;
         Ok(Some(chunk))
     }
 
     fn remaining(&self) -> Option<u64> {
-        Some((self.set.len() - self.next) as u64)
+        Some((self.set.borrow().len() - self.next) as u64)
     }
 }

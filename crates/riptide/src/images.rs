@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use riptide_datasets::source::SetSource;
-use riptide_datasets::{DatasetError, ImageSet, ImageSource, OpenOptions};
+use riptide_datasets::{ImageSet, ImageSource, OpenOptions};
 
 use crate::error::{Error, Result};
 use crate::locate::locate;
@@ -130,35 +129,12 @@ impl fmt::Debug for Images<'_> {
 
 impl From<ImageSet> for Images<'_> {
     fn from(set: ImageSet) -> Self {
-        let source: SetSource = set.into_source();
-        Self::named("the images", source)
+        Self::named("the images", set.into_source())
     }
 }
 
 impl<'a> From<&'a ImageSet> for Images<'a> {
     fn from(set: &'a ImageSet) -> Self {
-        Self::named("the images", Borrowed { set, next: 0 })
-    }
-}
-
-/// A set that stays where it is, handed out in chunks.
-struct Borrowed<'a> {
-    set: &'a ImageSet,
-    next: usize,
-}
-
-impl ImageSource for Borrowed<'_> {
-    fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>, DatasetError> {
-        let end = self.next.saturating_add(max.max(1)).min(self.set.len());
-        if self.next == end {
-            return Ok(None);
-        }
-        let chunk = self.set.slice(self.next..end)?;
-        self.next = end;
-        Ok(Some(chunk))
-    }
-
-    fn remaining(&self) -> Option<u64> {
-        Some((self.set.len() - self.next) as u64)
+        Self::named("the images", set.source())
     }
 }

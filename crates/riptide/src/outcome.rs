@@ -112,7 +112,7 @@ impl Monitor {
     /// Tests scores that are known already as one batch.
     ///
     /// # Errors
-    /// [`Error::Detector`] if there are none, or one is not a number.
+    /// [`Error::Detector`](crate::Error) if there are none, or one is not a number.
     pub fn detect_scores(&self, scores: &[f64]) -> Result<Outcome> {
         Outcome::new(self, scores)
     }
