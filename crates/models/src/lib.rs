@@ -29,7 +29,7 @@
 //! # How it is built
 //!
 //! Each network is described once, as a list of its layers. From this description follow the names and shapes of its parameters, the
-//! forward pass in candle, the layers to look for in a Keras file, the [plan](plan) that runs it on the CPU, and its training.
+//! forward pass in candle, the layers to look for in a Keras file, the [plan] that runs it on the CPU, and its training.
 //!
 //! # Features
 //!
