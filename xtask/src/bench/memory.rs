@@ -27,7 +27,7 @@ pub struct MemoryArgs {
     score: Option<PathBuf>,
 }
 
-/// Images that are in memory at once.
+/// Images that are written at a time.
 const CHUNK: usize = 1024;
 
 /// One file.
@@ -99,7 +99,7 @@ fn score(file: &Path) -> anyhow::Result<Scored> {
 }
 
 fn print(files: &[Scored]) {
-    println!("Scoring a .npy file in chunks of {CHUNK} images, in a process of its own");
+    println!("Scoring a .npy file, in a process of its own");
     head(&["images/s", "MiB at most", "MiB before"], "");
     let mib = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
     for file in files {
