@@ -1,32 +1,33 @@
 //! Progress on standard error, hidden if that is no terminal.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use riptide::files::{Progress, Unit};
 
-/// A bar for one task after the other.
-#[derive(Debug)]
+/// A bar for one task after the other. Clones share the terminal, so that lines of one stay clear of the other's bar.
+#[derive(Debug, Clone)]
 pub struct Bar {
+    terminal: MultiProgress,
     bar: ProgressBar,
     task: String,
-    is_hidden: bool,
 }
 
 impl Bar {
     /// A bar that is drawn if standard error is a terminal.
     pub fn new() -> Self {
+        Self::on(ProgressDrawTarget::stderr())
+    }
+
+    fn on(target: ProgressDrawTarget) -> Self {
         Self {
+            terminal: MultiProgress::with_draw_target(target),
             bar: ProgressBar::hidden(),
             task: String::new(),
-            is_hidden: false,
         }
     }
 
     /// A bar that is never drawn, for commands whose results scroll by on the terminal.
     pub fn hidden() -> Self {
-        Self {
-            is_hidden: true,
-            ..Self::new()
-        }
+        Self::on(ProgressDrawTarget::hidden())
     }
 
     /// A bar over the images of a stream.
@@ -38,17 +39,14 @@ impl Bar {
 
     /// Writes a line on standard error, above the bar if there is one.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| crate::exit::say(line));
+        self.terminal.suspend(|| crate::exit::say(line));
     }
 }
 
 impl Progress for Bar {
     fn begin(&mut self, task: &str, total: Option<u64>, unit: Unit) {
-        let target = match self.is_hidden {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        };
-        self.bar = ProgressBar::with_draw_target(total, target);
+        let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        self.bar = self.terminal.add(bar);
         let template = match (unit, total) {
             (Unit::Bytes, Some(_)) => "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
             (Unit::Bytes, None) => "{msg} {bytes}, {bytes_per_sec}",

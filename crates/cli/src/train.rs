@@ -188,7 +188,8 @@ pub fn run(args: TrainArgs) -> anyhow::Result<Ending> {
         .folder(&args.out, resume)
         .title(title(&args));
     let epochs = training.recipe.epochs;
-    let (mut bar, told) = (Bar::new(), Bar::new());
+    let mut bar = Bar::new();
+    let told = bar.clone();
     let trained = training.run(&network, &set, Some(&validation), lesson, &mut bar, |epoch| {
         told.say(&line(epoch, epochs, n));
     });

@@ -94,7 +94,7 @@ impl<'a> Images<'a> {
         self.next == 0
     }
 
-    /// The error for images of which there are none.
+    /// The error if there are no images.
     pub(crate) fn none(&self) -> Error {
         Error::TooFew {
             name: self.name.clone(),
