@@ -194,7 +194,7 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
     unsafe fn multiply<L: Lanes>(&mut self, l: L, tiles: usize, first: usize, planes: usize) {
         let blocks = self.images.out_shape.blocks();
         // 16 sums in each tile for AVX-512, enough to hide the latency of a multiply-add; the more blocks, the more of them each splat feeds. Smaller
-        // register files hold 4 tiles by one block. Planes are the outer loop: the weights of one plane serve all tiles of the chunk, and all planes'
+        // register files hold 4 tiles by one block, the smallest 2: beside the sums, the weights and a splat need registers. Planes are the outer loop: the weights of one plane serve all tiles of the chunk, and all planes'
         // weights together exceed the second-level cache in wide layers.
         for plane in first..first + planes {
             let mut ob = 0;
@@ -215,6 +215,8 @@ impl<const P: usize, F: Transform<P>> Run<'_, P, F> {
                 unsafe {
                     if L::REGISTERS >= 32 {
                         self.multiply_blocks::<L, 16, 1>(l, plane, plane - first, ob, tiles);
+                    } else if L::REGISTERS < 8 {
+                        self.multiply_blocks::<L, 2, 1>(l, plane, plane - first, ob, tiles);
                     } else {
                         self.multiply_blocks::<L, 4, 1>(l, plane, plane - first, ob, tiles);
                     }
