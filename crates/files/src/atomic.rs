@@ -78,7 +78,7 @@ impl NewFile {
     }
 }
 
-/// Errors if [`write`] or [`NewFile::create`] would refuse `path`: for asking before long work.
+/// Errors if [`write()`] or [`NewFile::create`] would refuse `path`: for asking before long work.
 ///
 /// # Errors
 /// Returns an error if the folder does not exist or cannot be written, or if `path` is anything but a regular file or a new
