@@ -307,3 +307,71 @@ pub(crate) fn logit(p: f64) -> f64 {
     let p = p.clamp(CLIP, 1.0 - CLIP);
     p.ln() - (-p).ln_1p()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_of_an_image_are_as_documented() {
+        let probabilities = Probabilities::new(vec![0.7, 0.2, 0.1], vec![0.25, 0.5, 0.25], 3).unwrap();
+        let mirrored = [0.6, 0.3, 0.1];
+        let described = describe(&probabilities, Some(&mirrored), true).unwrap();
+        let image = described.images().next().unwrap();
+        assert_eq!((image.class, image.agree, described.kind.width()), (0, false, 16));
+        let entropy = -(0.7_f64 * 0.7_f64.ln() + 0.2 * 0.2_f64.ln() + 0.1 * 0.1_f64.ln());
+        let divergence = 0.7 * (0.7_f64 / 0.25).ln() + 0.2 * (0.2_f64 / 0.5).ln() + 0.1 * (0.1_f64 / 0.25).ln();
+        let mixed = -[0.475_f64, 0.35, 0.175].iter().map(|m| m * m.ln()).sum::<f64>();
+        let of_q = 0.5 * 4.0_f64.ln() + 0.5 * 2.0_f64.ln();
+        let expected = [
+            (0.7_f64 / 0.3).ln(),
+            3.5_f64.ln(),
+            entropy,
+            entropy.ln(),
+            0.2_f64.ln(),
+            0.1_f64.ln(),
+            divergence.ln(),
+            4.0_f64.ln(),
+            0.0,
+            0.0,
+            of_q,
+            mixed - (entropy + of_q) / 2.0,
+            1.5_f64.ln(),
+            1.0,
+        ];
+        for (found, expected) in image.features.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn confidence_is_the_softmax_at_a_temperature() {
+        let many = 40;
+        let row: Vec<f32> = (0..many).map(|i| if i == 3 { 0.61 } else { 0.01 }).collect();
+        let probabilities = Probabilities {
+            classifier: row.clone(),
+            n_classes: many,
+            ..Probabilities::default()
+        };
+        let described = describe(&probabilities, None, false).unwrap();
+        let image = described.images().next().unwrap();
+        for temperature in [0.5, 1.0, 2.5] {
+            let powers: Vec<f64> = row.iter().map(|&p| f64::from(p).powf(1.0 / temperature)).collect();
+            let expected = powers[3] / powers.iter().sum::<f64>();
+            let found = image.confidence(temperature);
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+        assert!(image.agree && described.kind.indicators() == 0);
+    }
+
+    #[test]
+    fn what_is_no_probability_is_refused() {
+        let of = |row: Vec<f32>| describe(&Probabilities::new(row.clone(), row, 2).unwrap(), None, true);
+        assert!(of(vec![0.5, 0.5]).is_ok());
+        assert!(of(vec![f32::NAN, 0.5]).is_err());
+        assert!(of(vec![3.0, -2.0]).is_err());
+        let two = Probabilities::new(vec![0.5, 0.5], vec![0.5, 0.5], 2).unwrap();
+        assert!(describe(&two, Some(&[0.5]), true).is_err());
+        assert!(describe(&Probabilities::new(vec![1.0], vec![1.0], 1).unwrap(), None, true).is_err());
+    }
+}

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::config::AccuracyConfig;
 use super::evidence::{FamilyEvidence, SetEvidence};
-use super::line::{Line, Point, SHAPES, Shape};
+use super::line::{Line, OTHERS, Point, SIMPLEST, Shape};
 use super::logistic::{Design, fit as fit_logistic};
 use super::model::{AccuracyModel, Doubt, Scaler};
 use super::region::{Located, Region, locate};
@@ -13,9 +13,6 @@ use super::set::DescribedSet;
 use super::temperature::{Losses, temperature};
 use super::window::{WindowValue, emphasised};
 use crate::error::DetectorError;
-
-/// What the clean set weighs in the line; every other set weighs 1.
-const CLEAN_WEIGHT: f64 = 1.0;
 
 /// Another shape of the line is taken if its mean squared residual is below this part of the simpler one's.
 const CLEARLY: f64 = 0.75;
@@ -61,10 +58,11 @@ impl AccuracyModel {
             .collect::<Result<_, _>>()?;
         let deployed = declared.fold(None, Some(&full))?;
         // One table of left-out residuals for every shape of the line.
-        let tables: Vec<Residuals> = SHAPES
-            .iter()
-            .map(|&shape| declared.left_out(&folds, shape))
-            .collect::<Result<_, _>>()?;
+        let mut tables = vec![(SIMPLEST, declared.left_out(&folds, SIMPLEST)?)];
+        // Few sets may determine the simplest shape and no other.
+        for shape in OTHERS {
+            tables.extend(declared.left_out(&folds, shape).ok().map(|table| (shape, table)));
+        }
         let model = declared.model(&deployed, None, &tables)?;
         let evidence = folds
             .par_iter()
@@ -251,10 +249,7 @@ impl<'a> Declared<'a> {
             scaler: self.scaler.clone(),
             coefficients,
             temperature,
-            line: Line {
-                offset: 0.0,
-                weights: [0.0; 3],
-            },
+            line: Line::default(),
             residuals: Residuals::default(),
             region: Region::new(locate(&empty, &empty), &[]),
             reference: empty.clone(),
@@ -267,22 +262,19 @@ impl<'a> Declared<'a> {
 
     /// The line through all sets but those of one family.
     fn line(&self, fold: &Fold, without: Option<usize>, shape: Shape) -> Result<Line, DetectorError> {
-        let clean = fold.clean.moments().mean;
         let mut points = vec![Point {
-            mean: clean,
+            mean: fold.clean.moments().mean,
             accuracy: self.clean.accuracy(),
-            weight: CLEAN_WEIGHT,
         }];
         for ((window, set), &family) in fold.sets.iter().zip(self.sets).zip(&self.family) {
             if Some(family) != without {
                 points.push(Point {
                     mean: window.moments().mean,
                     accuracy: set.accuracy(),
-                    weight: 1.0,
                 });
             }
         }
-        Line::fit(&points, &clean, self.clean.accuracy(), shape).ok_or_else(|| DetectorError::NoFit {
+        Line::fit(&points, shape).ok_or_else(|| DetectorError::NoFit {
             reason: format!(
                 "{} declared sets do not determine a line; declare more",
                 self.sets.len()
@@ -304,11 +296,12 @@ impl<'a> Declared<'a> {
                 .zip(&self.family)
                 .filter(|(_, of)| **of == family);
             let sets = own.map(|((window, set), _)| {
-                let moments = window.moments();
+                let x = line.index(&clean, &window.moments());
                 LeftOut {
                     severity: set.severity,
                     drop: self.clean.accuracy() - set.accuracy(),
-                    estimate: line.drop(&clean, &moments),
+                    linear: line.linear * x,
+                    square: line.square * x.max(0.0).powi(2),
                     rise: fold.sets_rise(window),
                     distance: region.distance(&self.located(fold, window)).0,
                 }
@@ -318,7 +311,7 @@ impl<'a> Declared<'a> {
                 sets: sets.collect(),
             });
         }
-        Ok(Residuals { clean: 0.0, families })
+        Ok(Residuals { families })
     }
 
     fn located(&self, fold: &Fold, window: &WindowValue) -> Located {
@@ -337,10 +330,14 @@ impl<'a> Declared<'a> {
     }
 
     /// The whole model of a fold.
-    fn model(&self, fold: &Fold, without: Option<usize>, tables: &[Residuals]) -> Result<AccuracyModel, DetectorError> {
+    fn model(
+        &self,
+        fold: &Fold,
+        without: Option<usize>,
+        tables: &[(Shape, Residuals)],
+    ) -> Result<AccuracyModel, DetectorError> {
         // What the fold may know: the residuals of the families that it saw.
         let known = |table: &Residuals| Residuals {
-            clean: 0.0,
             families: table
                 .families
                 .iter()
@@ -349,27 +346,18 @@ impl<'a> Declared<'a> {
                 .map(|(_, family)| family.clone())
                 .collect(),
         };
-        let tables = SHAPES.iter().zip(tables).map(|(&shape, table)| (shape, known(table)));
         // The simplest shape, unless another is clearly better: what looks a little better here is chance.
-        let mut best: Option<(Shape, Residuals)> = None;
-        for (shape, table) in tables {
-            if best
-                .as_ref()
-                .is_none_or(|(_, best)| table.mean_square() < CLEARLY * best.mean_square())
-            {
-                best = Some((shape, table));
+        let mut best = (SIMPLEST, Residuals::default());
+        for (place, (shape, table)) in tables.iter().enumerate() {
+            let table = known(table);
+            if place == 0 || table.mean_square() < CLEARLY * best.1.mean_square() {
+                best = (*shape, table);
             }
         }
-        let Some((shape, residuals)) = best else {
-            return Err(DetectorError::Empty {
-                what: "the shapes of the line",
-                unit: "shape",
-            });
-        };
+        let (shape, residuals) = best;
         let mut model = self.bare(fold.coefficients.clone(), fold.temperature);
         model.line = self.line(fold, without, shape)?;
         model.residuals = residuals;
-        model.residuals.clean = model.line.offset;
         model.region = self.region(fold, without);
         model.region.limit = model.residuals.reach();
         model.base = fold.reference.clone();
@@ -389,15 +377,18 @@ impl<'a> Declared<'a> {
             .iter()
             .zip(&self.family)
             .filter(|(_, family)| Some(**family) != without);
+        let base = model.base.moments();
         let variances: Vec<f64> = kept
             .map(|(set, _)| {
+                let x = model.line.index(&base, &model.summarise(&set.images).moments());
+                let slope = model.line.slope(x);
                 let (mut n, mut sum, mut square) = (0.0, 0.0, 0.0);
                 for (image, &wrong) in set.images.images().zip(&set.wrong).step_by(self.stride) {
                     let [e, c, a] = model.line.weights;
                     let line = e * model.error(&image)
                         + c * image.confidence(model.temperature)
                         + a * f64::from(u8::from(image.agree));
-                    let residual = f64::from(u8::from(wrong)) - line;
+                    let residual = f64::from(u8::from(wrong)) - slope * line;
                     n += 1.0;
                     sum += residual;
                     square += residual * residual;

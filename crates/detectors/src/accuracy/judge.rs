@@ -17,19 +17,18 @@ const FEW: f64 = 30.0;
 impl AccuracyModel {
     /// Judges a batch from its sums.
     ///
-    /// With D the drop that the line estimates, delta the tolerated one and se the standard error of D from batch and clean
-    /// images, the batch is
+    /// With D the drop that the line estimates and delta the tolerated one, the batch is
     ///
-    /// - **harmful** if (D - delta - h) / se is significant, h the most by which D over-states the drop on left-out families
+    /// - **harmful** if D - delta - h is significantly above 0, h the most by which D over-states the drop on left-out families
     ///   thinned to the tolerated drop;
-    /// - **fit** if (delta - h' - D) / se is significant, h' the most by which D falls short of the tolerated drop on left-out
+    /// - **fit** if delta - h' - D is, h' the most by which D falls short of the tolerated drop on left-out
     ///   families that reach it;
     /// - **outside** if its means or its answers lie further from the declared sets than any left-out family does; then neither
     ///   of these is said, and the interval is 0..=1;
     /// - **undecided** otherwise.
     ///
-    /// The tests are Welch's (1947). Below 30 images they are Hoeffding's bound (1963) on the mean error probability, which
-    /// holds for any n.
+    /// Both are tested on the line's x, of which D is a rising curve, by Welch's test (1947). Below 30 images it is Hoeffding's
+    /// bound (1963) on the mean error probability, which holds for any n.
     ///
     /// # Errors
     /// [`DetectorError::Empty`] for a window without images, [`DetectorError::Shape`] for one of another number of classes,
@@ -52,7 +51,7 @@ impl AccuracyModel {
         let margins = self.margins(options);
         let Judged {
             verdict,
-            estimated,
+            x,
             p_value,
             p_value_fit,
             distance,
@@ -63,10 +62,11 @@ impl AccuracyModel {
             level,
             confidence,
         } = *options;
+        let estimated = self.line.drop(x);
         let (batch, base) = (window.moments(), self.base.moments());
         let n_needed = match verdict {
             Verdict::Undecided => {
-                let gap = (estimated - margins.over).max(margins.under - estimated);
+                let gap = (x - margins.over).max(margins.under - x);
                 needed(
                     gap,
                     batch.variance(&self.line.weights),
@@ -149,8 +149,12 @@ impl AccuracyModel {
             tolerated_drop, level, ..
         } = *options;
         Margins {
-            over: tolerated_drop + self.residuals.over(tolerated_drop, level),
-            under: tolerated_drop - self.residuals.under(tolerated_drop, level),
+            over: self
+                .line
+                .inverse(tolerated_drop + self.residuals.over(tolerated_drop, level)),
+            under: self
+                .line
+                .inverse(tolerated_drop - self.residuals.under(tolerated_drop, level)),
             most: self.error_bound(tolerated_drop, level),
             least: self.base.mean_error() + self.residuals.least_rise(tolerated_drop, level),
         }
@@ -159,6 +163,7 @@ impl AccuracyModel {
     /// The verdict alone.
     pub(crate) fn judged(&self, window: &WindowValue, options: &AccuracyOptions, margins: &Margins) -> Judged {
         let (batch, base) = (window.moments(), self.base.moments());
+        let x = self.line.index(&base, &batch);
         let at = locate(window, &self.reference);
         let distance = self.region.distance(&at).0;
         let outside = self.region.outside(&at, window, &self.reference);
@@ -171,8 +176,8 @@ impl AccuracyModel {
         } else {
             let (batch, base) = (batch.along(&self.line.weights), base.along(&self.line.weights));
             (
-                welch_greater(&batch, &base, margins.over - self.line.offset).p_value,
-                welch_greater(&base, &batch, self.line.offset - margins.under).p_value,
+                welch_greater(&batch, &base, margins.over).p_value,
+                welch_greater(&base, &batch, -margins.under).p_value,
             )
         };
         let verdict = if outside.is_some() {
@@ -186,7 +191,7 @@ impl AccuracyModel {
         };
         Judged {
             verdict,
-            estimated: self.line.drop(&base, &batch),
+            x,
             p_value,
             p_value_fit,
             distance,
@@ -210,9 +215,9 @@ fn standard_error_above(reference: &Moments, level: f64) -> f64 {
 /// The limits of a verdict.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Margins {
-    /// Estimated drop above which a batch is harmful.
+    /// Place on the line's x above which a batch is harmful.
     over: f64,
-    /// Estimated drop below which it is fit.
+    /// Place below which it is fit.
     under: f64,
     /// The same for the mean error probability.
     most: f64,
@@ -222,8 +227,8 @@ pub(crate) struct Margins {
 /// A verdict with what it came from.
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
-    /// Estimated drop.
-    estimated: f64,
+    /// Place on the line's x.
+    x: f64,
     p_value: f64,
     p_value_fit: f64,
     /// How far the batch lies outside the declared region.

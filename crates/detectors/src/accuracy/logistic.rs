@@ -210,3 +210,78 @@ pub(crate) fn solve(lower: &[f64], right: &[f64], p: usize) -> Option<Vec<f64>> 
     }
     x.iter().all(|x| x.is_finite()).then_some(x)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn cases() -> Vec<(Design, f64, Vec<f64>)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/detectors/logistic.json");
+        let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let numbers =
+            |value: &Value| -> Vec<f64> { value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
+        let of = |case: &Value| {
+            let design = Design {
+                width: case["width"].as_u64().unwrap() as usize,
+                indicators: case["indicators"].as_u64().unwrap() as usize,
+                features: numbers(&case["features"]),
+                class: numbers(&case["class"]).into_iter().map(|class| class as u32).collect(),
+                target: numbers(&case["target"]),
+            };
+            (design, case["ridge"].as_f64().unwrap(), numbers(&case["coefficients"]))
+        };
+        golden.as_array().unwrap().iter().map(of).collect()
+    }
+
+    #[test]
+    fn coefficients_are_scikit_learns() {
+        let cases = cases();
+        assert_eq!(cases.len(), 3);
+        for (design, ridge, expected) in cases {
+            let start = vec![0.5; design.coefficients()];
+            for start in [None, Some(start.as_slice())] {
+                let found = fit(&design, ridge, start).unwrap();
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!((found - expected).abs() < 1e-7, "{found} is not {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let n = 3 * CHUNK + 17;
+        let values = (0..n).map(|i| ((i * 7919) % 1000) as f64 / 500.0 - 1.0);
+        let design = Design {
+            width: 1,
+            indicators: 0,
+            features: values.clone().collect(),
+            class: vec![0; n],
+            target: values
+                .enumerate()
+                .map(|(i, x)| f64::from(u8::from(x > 0.3 || i % 5 == 0)))
+                .collect(),
+        };
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| fit(&design, 1.0, None).unwrap())
+        };
+        assert_eq!(run(1), run(3));
+    }
+
+    #[test]
+    fn separable_data_have_a_solution_and_infinite_ones_an_error() {
+        let mut design = Design {
+            width: 1,
+            indicators: 0,
+            features: vec![-2.0, -1.0, 1.0, 2.0],
+            class: vec![0; 4],
+            target: vec![0.0, 0.0, 1.0, 1.0],
+        };
+        assert!(fit(&design, 1.0, None).unwrap()[0] > 0.5);
+        design.features[0] = f64::INFINITY;
+        assert!(fit(&design, 1.0, None).is_err());
+    }
+}

@@ -9,8 +9,9 @@ pub(crate) struct LeftOut {
     pub(crate) severity: u8,
     /// True drop of accuracy against the clean images.
     pub(crate) drop: f64,
-    /// Estimated drop.
-    pub(crate) estimate: f64,
+    /// Parts of the estimated drop that are linear and square in the share of corrupted images.
+    pub(crate) linear: f64,
+    pub(crate) square: f64,
     /// Rise of the mean error probability over the clean images'.
     pub(crate) rise: f64,
     /// How far it lies outside the region of the other families.
@@ -33,17 +34,10 @@ pub(crate) struct FamilyResiduals {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Residuals {
-    /// What is estimated of clean images.
-    pub(crate) clean: f64,
     pub(crate) families: Vec<FamilyResiduals>,
 }
 
 impl Residuals {
-    /// The drop estimated if a share of the images is corrupted as in a set and the rest is clean.
-    fn at(&self, set: &LeftOut, share: f64) -> f64 {
-        self.clean + share * (set.estimate - self.clean)
-    }
-
     /// Values with the mass of each.
     fn masses(&self, value: impl Fn(&LeftOut) -> Option<f64>) -> Vec<(f64, f64)> {
         let k = self.families.len() as f64 + 1.0;
@@ -77,12 +71,12 @@ impl Residuals {
 
     /// By how much the drop is over-estimated, with chance 1 - level at most, in batches whose drop is at most `tolerated`.
     ///
-    /// Each left-out set is thinned with clean images until its drop is the tolerated one, if it is larger; true
-    /// and estimated drop change linearly with the share of corrupted images.
+    /// Each left-out set is thinned with clean images until its drop is the tolerated one, if it is larger; the
+    /// true drop changes linearly with the share of corrupted images, the estimated one along its curve.
     pub(crate) fn over(&self, tolerated: f64, level: f64) -> f64 {
         self.quantile(1.0 - level, |set| {
             let share = set.share_at(tolerated);
-            Some(self.at(set, share) - share * set.drop)
+            Some(set.estimate(share) - share * set.drop)
         })
     }
 
@@ -91,7 +85,7 @@ impl Residuals {
     pub(crate) fn under(&self, tolerated: f64, level: f64) -> f64 {
         self.quantile(1.0 - level, |set| {
             (set.drop >= tolerated && set.drop > 0.0)
-                .then(|| tolerated - self.at(set, set.share_at(tolerated)).min(set.estimate))
+                .then(|| tolerated - set.estimate(set.share_at(tolerated)).min(set.estimate(1.0)))
         })
     }
 
@@ -125,7 +119,8 @@ impl Residuals {
     /// The smaller of two valid widths: the quantile of |R + sampling Z| for standard normal Z, and the quantile of |R| plus
     /// that of |sampling Z|.
     pub(crate) fn half_width(&self, confidence: f64, sampling: f64, distance: f64) -> Option<f64> {
-        let masses = self.masses(|set| Some((1.0 + distance) * (set.estimate - set.drop).abs() / (1.0 + set.distance)));
+        let masses =
+            self.masses(|set| Some((1.0 + distance) * (set.estimate(1.0) - set.drop).abs() / (1.0 + set.distance)));
         let normal = Normal::standard();
         let z = normal.inverse_cdf(0.5 + confidence / 2.0);
         let mut sum = 0.0;
@@ -165,7 +160,7 @@ impl Residuals {
     pub(crate) fn mean_square(&self) -> f64 {
         let k = self.families.len().max(1) as f64;
         let of = |family: &FamilyResiduals| {
-            let squares = family.sets.iter().map(|set| (set.estimate - set.drop).powi(2));
+            let squares = family.sets.iter().map(|set| (set.estimate(1.0) - set.drop).powi(2));
             squares.sum::<f64>() / family.sets.len().max(1) as f64
         };
         self.families.iter().map(of).sum::<f64>() / k
@@ -173,6 +168,11 @@ impl Residuals {
 }
 
 impl LeftOut {
+    /// The drop estimated of a mixture with clean images.
+    fn estimate(&self, share: f64) -> f64 {
+        share * (self.linear + share * self.square)
+    }
+
     /// The share of corrupted images at which the drop is `tolerated`; all if it is not larger.
     fn share_at(&self, tolerated: f64) -> f64 {
         if self.drop > tolerated {
@@ -180,5 +180,76 @@ impl LeftOut {
         } else {
             1.0
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn residuals(families: &[&[(f64, f64)]]) -> Residuals {
+        let set = |&(drop, estimate): &(f64, f64)| LeftOut {
+            severity: 1,
+            drop,
+            linear: estimate,
+            square: 0.0,
+            rise: estimate,
+            distance: 0.0,
+        };
+        let family = |sets: &&[(f64, f64)]| FamilyResiduals {
+            family: "x".to_owned(),
+            sets: sets.iter().map(set).collect(),
+        };
+        Residuals {
+            families: families.iter().map(family).collect(),
+        }
+    }
+
+    #[test]
+    fn nineteen_families_are_the_fewest_for_95_percent() {
+        let one: &[(f64, f64)] = &[(0.1, 0.13)];
+        let width = |k: usize| residuals(&vec![one; k]).half_width(0.95, 0.0, 0.0);
+        assert_eq!(width(18), None);
+        assert!((width(19).unwrap() - 0.03).abs() < 1e-12);
+        assert!((width(40).unwrap() - 0.03).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_family_counts_once_however_many_sets_it_has() {
+        // Nine families are off by 1 point and one, with fifty sets, by 10: one tenth of the families, not five sixths of the sets.
+        let near: &[(f64, f64)] = &[(0.1, 0.11)];
+        let far = vec![(0.1, 0.2); 50];
+        let mut families = vec![near; 9];
+        families.push(&far);
+        let found = residuals(&families);
+        assert!((found.half_width(0.8, 0.0, 0.0).unwrap() - 0.01).abs() < 1e-12);
+        assert!((found.half_width(0.9, 0.0, 0.0).unwrap() - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn sampling_and_distance_widen_the_interval() {
+        let one: &[(f64, f64)] = &[(0.1, 0.13)];
+        let found = residuals(&[one; 40]);
+        let width = |sampling, distance| found.half_width(0.95, sampling, distance).unwrap();
+        // The smaller of the two widths: below the sum of both, above either.
+        assert!(width(0.02, 0.0) > 0.0392 && width(0.02, 0.0) < 0.03 + 0.0392);
+        assert!((width(0.0, 1.0) - 0.06).abs() < 1e-12);
+    }
+
+    #[test]
+    fn margins_are_of_mixtures_at_the_tolerated_drop() {
+        // A drop of 20 points seen as 30: of the quarter that makes 5 points, 7.5 are seen.
+        let found = residuals(&[&[(0.2, 0.3)], &[(0.2, 0.2)], &[(0.2, 0.2)]]);
+        assert!((found.over(0.05, 0.05) - 0.025).abs() < 1e-12);
+        assert!((found.rise(0.05, 0.05) - 0.075).abs() < 1e-12);
+        // A drop of 20 points seen as 10 is seen as 2.5 at 5; one that is not seen at all, as 0.
+        let found = residuals(&[&[(0.2, 0.1)], &[(0.2, 0.2)], &[(0.2, 0.2)]]);
+        assert!((found.under(0.05, 0.05) - 0.025).abs() < 1e-12);
+        let found = residuals(&[&[(0.2, -0.01)], &[(0.2, 0.2)], &[(0.2, 0.2)]]);
+        assert!((found.under(0.05, 0.05) - 0.06).abs() < 1e-12);
+        assert!((found.least_rise(0.05, 0.05)).abs() < 1e-12);
+        // Families without a large drop have nothing to fall short of.
+        let slight: &[(f64, f64)] = &[(0.01, 0.0)];
+        assert_eq!(residuals(&[slight; 3]).under(0.05, 0.05), 0.0);
     }
 }
