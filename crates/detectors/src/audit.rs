@@ -232,7 +232,8 @@ pub fn update(
     }
     let mean = turns.iter().map(|turn| turn.value).sum::<f64>() / turns.len() as f64;
     // With t labels the error rate lies between what is known to be wrong and what may be.
-    let (least, most) = (known / n, 1.0 - (labelled.len() as f64 - known) / n);
+    let least = known / n;
+    let most = (1.0 - (labelled.len() as f64 - known) / n).max(least);
     let alpha = 1.0 - config.confidence;
     let rejected = |rate: f64| wealth(&turns, rate, alpha, Side::Both).1 >= -alpha.ln();
     let estimate = mean.clamp(least, most);

@@ -5,10 +5,11 @@
 //!
 //! ```text
 //! e-process   K_t = K_(t-1) f_t,        K_0 = 1:  P(ever K_t >= 1 / level) <= level
-//! e-detector  M_t = (1 + M_(t-1)) f_t,  M_0 = 0:  mean number of values to a false alarm >= 1 / level
+//! e-detector  M_t = max(1, M_(t-1)) f_t,  M_0 = 0:  mean number of values to a false alarm >= 1 / level
 //! ```
 //!
-//! (Waudby-Smith and Ramdas 2024; Shin, Ramdas and Rinaldo 2023). All that is assumed is that the expectation of a value, given
+//! (Waudby-Smith and Ramdas 2024; Shin, Ramdas and Rinaldo 2023, whose CUSUM form this is: their Shiryaev-Roberts form,
+//! (1 + M_(t-1)) f_t, grows by 1 with every value while the gambler does not bet, and alarms on nothing). All that is assumed is that the expectation of a value, given
 //! those before it, is at most the bound. Values may depend on each other otherwise; if images inside a batch do, give
 //! the batch's mean as one value.
 
@@ -111,6 +112,7 @@ pub struct Evidence {
 pub struct SequentialTest {
     config: SequentialConfig,
     bound: f64,
+    n: u64,
     gambler: Gambler,
     /// Logarithm of the e-value after at least one value; 0 before.
     log_e: f64,
@@ -133,6 +135,7 @@ impl SequentialTest {
         Ok(Self {
             config,
             bound,
+            n: 0,
             gambler: Gambler::default(),
             log_e: 0.0,
             alarm_at: None,
@@ -152,12 +155,15 @@ impl SequentialTest {
         }
         let before = match self.config.kind {
             SequentialKind::EProcess => self.log_e,
-            // The logarithm of 1 + M, and of 1 before the first value.
-            SequentialKind::EDetector if self.is_empty() => 0.0,
-            SequentialKind::EDetector => self.log_e.max(0.0) + (-self.log_e.abs()).exp().ln_1p(),
+            SequentialKind::EDetector => self.log_e.max(0.0),
         };
+        if self.config.kind == SequentialKind::EDetector && before <= 0.0 {
+            // Evidence begins anew, and so does what the gambler knows: values of long ago say nothing about a drop to come.
+            self.gambler = Gambler::default();
+        }
         self.log_e = before + self.gambler.bet(value, self.bound).ln();
-        let n = self.gambler.len();
+        self.n += 1;
+        let n = self.n;
         if self.alarm_at.is_none() && self.log_e >= -self.config.level.ln() {
             self.alarm_at = Some(n);
         }
@@ -203,13 +209,13 @@ impl SequentialTest {
     /// Number of values taken.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.gambler.len()
+        self.n
     }
 
     /// Whether no value was taken yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.gambler.is_empty()
+        self.n == 0
     }
 
     /// The bound that the mean is tested against.
