@@ -17,7 +17,7 @@ use std::fs;
 use std::path::Path;
 
 use riptide_datasets::ImageSet;
-use riptide_detectors::Answers;
+use riptide_detectors::{Answers, DetectorError};
 use riptide_files::{self as files, FileError, atomic, digest, npy};
 use riptide_models::Network;
 use serde::{Deserialize, Serialize};
@@ -227,13 +227,19 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             return Err(Error::FactChanged { path, fact, reason });
         }
     }
-    Monitor::from_parts(Parts {
+    let parts = Parts {
         facts,
         options,
         pair: Pair::new(classifier, distilled)?,
         scores,
         answers,
         probe,
+    };
+    Monitor::from_parts(parts).map_err(|error| match error {
+        Error::Option { .. } | Error::Detector(DetectorError::Option { .. }) => {
+            Error::malformed(dir.join(OPTIONS), error.to_string())
+        }
+        other => other,
     })
 }
 
