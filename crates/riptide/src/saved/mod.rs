@@ -236,7 +236,7 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
         probe,
     };
     Monitor::from_parts(parts).map_err(|error| match error {
-        Error::Option { .. } | Error::Detector(DetectorError::Option { .. }) => {
+        Error::Option { .. } | Error::Detector(DetectorError::InvalidOption { .. }) => {
             Error::malformed(dir.join(OPTIONS), error.to_string())
         }
         other => other,
