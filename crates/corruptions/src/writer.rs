@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use riptide_datasets::npy::{NpyImages, NpyWriter, write_labels};
 use riptide_datasets::{DatasetError, ImageSource};
 use riptide_files::atomic;
+use riptide_files::lock::FolderLock;
 use riptide_files::digest::Hasher;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +92,8 @@ impl Cifar10cWriter {
         corruptions: &[Corruption],
         mut open: impl FnMut() -> Result<S, DatasetError>,
     ) -> Result<Vec<Corruption>, CorruptionError> {
+        // Two runs in one folder would mix their files.
+        let _lock = FolderLock::acquire(&self.folder)?;
         let clean = self.look(open()?)?;
         self.claim(&clean.record)?;
         let labels = self.folder.join(LABELS);
