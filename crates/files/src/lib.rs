@@ -4,6 +4,7 @@
 //! - [`digest`]: SHA-256 in hexadecimal
 //! - [`npy`]: numpy's `.npy` arrays
 //! - [`progress`]: how a long task reports its progress
+//! - [`shown()`]: a path in one line of plain text
 //!
 //! ```
 //! use riptide_files::{atomic, digest, npy};
@@ -24,9 +25,11 @@ pub mod digest;
 mod error;
 pub mod npy;
 pub mod progress;
+mod shown;
 
 pub use error::FileError;
 pub use progress::{Progress, Silent, Unit};
+pub use shown::{Shown, bytes_beside, shown};
 
 /// Tests the README's example.
 #[cfg(doctest)]

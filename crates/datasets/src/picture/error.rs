@@ -45,6 +45,15 @@ pub enum PictureError {
         limit: u64,
     },
 
+    /// The picture has another size than the others, and is to be kept as it is.
+    #[error("{} x {} pixels, expected {} x {}", found.0, found.1, expected.0, expected.1)]
+    WrongSize {
+        /// Its rows and columns.
+        found: (u32, u32),
+        /// Those of the others.
+        expected: (u32, u32),
+    },
+
     /// The file is longer than allowed.
     #[error("{bytes} bytes long, at most {limit} are read; raise max_bytes to read it")]
     TooLong {

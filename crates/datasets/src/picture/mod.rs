@@ -8,8 +8,10 @@
 //! never a half-grey picture: a broken transfer would otherwise look like drift. Bytes after the end of a picture are ignored.
 
 mod error;
+mod file;
 mod framing;
 mod jpeg;
+mod many;
 mod options;
 mod whole;
 
@@ -19,8 +21,11 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 pub use error::PictureError;
+pub use file::decode_file;
+pub(crate) use file::{size_of_file, start};
 pub(crate) use framing::MAX_SIDE;
 pub use framing::{Filter, Framing};
+pub(crate) use many::decode_files;
 pub use options::{Orient, PictureOptions};
 
 /// The result of decoding one picture.
@@ -195,6 +200,12 @@ pub(crate) fn decode_as(bytes: &[u8], header: &Header, options: &PictureOptions)
         .framing
         .apply(image.into_rgb8(), options.max_pixels)
         .map(Picture::of)
+}
+
+/// Whether a file that starts so is a picture beyond doubt. The two letters that BMP and PNM files start with are not enough.
+pub(crate) fn is_surely_one(start: &[u8]) -> bool {
+    let weak = [ImageFormat::Bmp, ImageFormat::Pnm];
+    format_of(start).is_ok_and(|format| !weak.contains(&format))
 }
 
 fn format_of(bytes: &[u8]) -> Result<ImageFormat> {

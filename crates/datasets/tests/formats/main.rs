@@ -9,6 +9,7 @@ mod image_folder;
 mod npy;
 mod open;
 mod pictures;
+mod read_ahead;
 mod real;
 
 use riptide_datasets::{DatasetError, ImageSet, ImageSource};

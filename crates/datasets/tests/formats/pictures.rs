@@ -138,3 +138,96 @@ fn a_jpeg_that_was_cut_and_closed_is_unreadable() {
         }
     }
 }
+
+/// A PNG file that claims to have other sides.
+fn claiming(height: u32, width: u32) -> Vec<u8> {
+    let mut file = encoded(drawn(8, 8), ImageFormat::Png);
+    file[16..20].copy_from_slice(&width.to_be_bytes());
+    file[20..24].copy_from_slice(&height.to_be_bytes());
+    file
+}
+
+#[test]
+fn sizes_are_limited_before_anything_is_decoded() {
+    for (height, width) in [(32_000, 32_000), (1, 100_000), (10_001, 10_000)] {
+        match decode(&claiming(height, width)) {
+            Err(PictureError::TooLarge { limit: 100_000_000, .. }) => {}
+            // The checksum of the changed header may be told first.
+            Err(PictureError::Damaged { .. }) => {}
+            other => panic!("{height} x {width}: {other:?}"),
+        }
+    }
+    let file = encoded(drawn(20, 30), ImageFormat::Bmp);
+    let with = |pixels| picture::decode(&file, &PictureOptions::default().max_pixels(pixels));
+    assert_eq!(with(600).unwrap().height(), 20);
+    let error = with(599).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PictureError::TooLarge {
+                height: 20,
+                width: 30,
+                limit: 599
+            }
+        ),
+        "{error}"
+    );
+    // A thin picture whose shorter side is enlarged would be longer than any picture.
+    let thin = encoded(RgbImage::new(1, 5000), ImageFormat::Png);
+    let error = picture::decode(&thin, &PictureOptions::default().framing(Framing::crop(256, 224, 224))).unwrap_err();
+    assert!(matches!(error, PictureError::TooLarge { .. }), "{error}");
+    assert!(picture::decode(&thin, &PictureOptions::default().framing(Framing::letterbox(224, 224))).is_ok());
+    let error = picture::decode(&thin, &PictureOptions::default().framing(Framing::crop(100, 224, 224))).unwrap_err();
+    assert!(
+        matches!(error, PictureError::InvalidOption { option: "framing", .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn damaged_files_neither_panic_nor_take_long() {
+    let golden = golden();
+    let mut seed = 7_u64;
+    let mut random = move |below: usize| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % below
+    };
+    let mut files: Vec<Vec<u8>> = [
+        ImageFormat::Png,
+        ImageFormat::Gif,
+        ImageFormat::Bmp,
+        ImageFormat::Tiff,
+        ImageFormat::WebP,
+        ImageFormat::Pnm,
+    ]
+    .map(|format| encoded(drawn(17, 21), format))
+    .into();
+    files.extend(golden["files"].as_object().unwrap().keys().map(|name| fixture(name)));
+    let options = PictureOptions::default()
+        .framing(Framing::crop(9, 8, 9))
+        .max_pixels(1 << 20);
+    let rounds = std::env::var("RIPTIDE_DAMAGES").map_or(60, |rounds| rounds.parse().unwrap());
+    for file in &files {
+        for _ in 0..rounds {
+            let mut damaged = file.clone();
+            for _ in 0..=random(4) {
+                let at = random(damaged.len());
+                match random(4) {
+                    0 => damaged[at] = random(256) as u8,
+                    1 => damaged[at] ^= 1 << random(8),
+                    2 => {
+                        let end = (at + random(64)).min(damaged.len());
+                        damaged[at..end].fill([0, 255][random(2)]);
+                    }
+                    _ => {
+                        let end = (at + random(16)).min(damaged.len());
+                        damaged.drain(at..end);
+                    }
+                }
+            }
+            if let Ok(picture) = picture::decode(&damaged, &options) {
+                assert_eq!((picture.height(), picture.width()), (8, 9));
+            }
+        }
+    }
+}
