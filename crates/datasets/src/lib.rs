@@ -5,6 +5,7 @@
 //! - [`cifar10`]: CIFAR-10 in the binary layout, a folder or the published archive;
 //! - [`cifar10_c`]: CIFAR-10-C and any other images in its layout, one severity at a time;
 //! - [`image_folder`]: image files, one folder per class, or flat;
+//! - [`picture`]: one picture from the bytes of its file;
 //! - [`npy`]: numpy arrays, mapped or from standard input; it writes them, too;
 //! - [`shapes`]: generated pictures of ten classes, which need no download.
 //!
@@ -57,14 +58,18 @@ pub mod image_folder;
 pub mod image_set;
 pub mod npy;
 mod open;
+pub mod picture;
+mod read_ahead;
 pub mod shapes;
 pub mod source;
 
 pub use cache::cache_dir;
 pub use error::{DatasetError, Result};
 pub use image_set::ImageSet;
-pub use open::{OpenOptions, open};
-pub use source::ImageSource;
+pub use open::{OnError, OpenOptions, open};
+pub use picture::{Filter, Framing, Orient, PictureOptions};
+pub use read_ahead::ReadAhead;
+pub use source::{ImageSource, Skipped};
 
 /// How an address on the Hugging Face Hub starts.
 pub(crate) const HUB_SCHEME: &str = "hf://";

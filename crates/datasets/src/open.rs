@@ -3,27 +3,77 @@
 use std::io::Read;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cifar10::{self, Cifar10Source, Split};
 use crate::error::Result;
-use crate::image_folder::{ImageFolder, Resize};
+use crate::image_folder::ImageFolder;
 use crate::npy::{NpyImages, NpyStream};
+use crate::picture::{Framing, PictureOptions};
+use crate::read_ahead::ReadAhead;
 use crate::source::ImageSource;
 
 /// How [`open`] reads what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenOptions {
-    /// The part of CIFAR-10, if the path is CIFAR-10.
+    /// The part of CIFAR-10, if the path is CIFAR-10; [`Split::Test`] by default.
     pub split: Split,
-    /// What to do with image files of different sizes.
-    pub resize: Resize,
+    /// How image files are decoded and framed.
+    pub pictures: PictureOptions,
+    /// What to do about image files that cannot be read; [`OnError::Fail`] by default.
+    pub on_error: OnError,
+}
+
+/// What to do about pictures that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnError {
+    /// Return an error.
+    #[default]
+    Fail,
+    /// Pass over them, and count and name them ([`ImageSource::unreadable`]). If none can be read it is an error all the same.
+    Skip,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             split: Split::Test,
-            resize: Resize::Keep,
+            pictures: PictureOptions::default(),
+            on_error: OnError::Fail,
         }
+    }
+}
+
+impl OpenOptions {
+    /// Sets [`split`](Self::split).
+    #[must_use]
+    pub fn split(mut self, split: Split) -> Self {
+        self.split = split;
+        self
+    }
+
+    /// Sets [`pictures`](Self::pictures).
+    #[must_use]
+    pub fn pictures(mut self, pictures: PictureOptions) -> Self {
+        self.pictures = pictures;
+        self
+    }
+
+    /// Sets [`on_error`](Self::on_error).
+    #[must_use]
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = on_error;
+        self
+    }
+
+    /// Sets the framing of [`pictures`](Self::pictures).
+    #[must_use]
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.pictures.framing = framing;
+        self
     }
 }
 
@@ -64,10 +114,13 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn Imag
         if cifar10::is_in(path, options.split) {
             return Ok(Box::new(Cifar10Source::open(path, options.split)?));
         }
-        return Ok(Box::new(ImageFolder::open(path, options.resize)?));
+        return pictures(path, options);
     }
     let mut start = Vec::new();
-    if let Ok(file) = std::fs::File::open(path) {
+    // Opening a pipe would wait for a writer; it is refused below, by name.
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && let Ok(file) = std::fs::File::open(path)
+    {
         // What cannot be read here is reported by the reader that is chosen below.
         let _ = file.take(6).read_to_end(&mut start);
     }
@@ -80,5 +133,11 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn Imag
     if path.extension().is_some_and(|extension| extension == "bin") {
         return Ok(Box::new(Cifar10Source::open_batch(path)?));
     }
-    Ok(Box::new(ImageFolder::open(path, options.resize)?))
+    pictures(path, options)
+}
+
+/// Pictures that are decoded while those before them are worked on.
+fn pictures(path: &Path, options: OpenOptions) -> Result<Box<dyn ImageSource>> {
+    let folder = ImageFolder::open(path, options.pictures)?.on_error(options.on_error);
+    Ok(Box::new(ReadAhead::new(folder)))
 }

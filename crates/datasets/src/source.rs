@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::image_set::ImageSet;
+use crate::picture::PictureError;
 
 /// Images that are read a chunk at a time.
 ///
@@ -21,8 +22,27 @@ pub trait ImageSource {
     /// How many images are still to come, if that is known beforehand.
     fn remaining(&self) -> Option<u64>;
 
+    /// Height and width of the images, if they are known before one is read.
+    fn image_size(&self) -> Option<(usize, usize)> {
+        None
+    }
+
+    /// Whether images may still be on their way, as from a camera: whoever wants to answer in time asks for no more than the
+    /// answer needs.
+    fn is_live(&self) -> bool {
+        false
+    }
+
     /// The files that are still to be read, if each image is a file of its own.
     fn files(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
+
+    /// The pictures before the end of the last chunk that were passed over because they cannot be read, if any ever are.
+    ///
+    /// A source that passes over a picture ends the chunk before it. The place of a chunk's first image among all of the input is
+    /// therefore the number of images handed out before the chunk, plus [`Skipped::count`] after it was handed out.
+    fn unreadable(&self) -> Option<&Skipped> {
         None
     }
 
@@ -51,8 +71,41 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
         (**self).remaining()
     }
 
+    fn image_size(&self) -> Option<(usize, usize)> {
+        (**self).image_size()
+    }
+
+    fn is_live(&self) -> bool {
+        (**self).is_live()
+    }
+
     fn files(&self) -> Option<Vec<PathBuf>> {
         (**self).files()
+    }
+
+    fn unreadable(&self) -> Option<&Skipped> {
+        (**self).unreadable()
+    }
+}
+
+/// Pictures that were passed over because they cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// How many.
+    pub count: u64,
+    /// The first hundred, with the reasons.
+    pub files: Vec<(PathBuf, PictureError)>,
+}
+
+impl Skipped {
+    const NAMED: usize = 100;
+
+    pub(crate) fn note(&mut self, path: PathBuf, reason: PictureError) {
+        self.count += 1;
+        if self.files.len() < Self::NAMED {
+            self.files.push((path, reason));
+        }
     }
 }
 
@@ -89,5 +142,10 @@ impl<S: Borrow<ImageSet>> ImageSource for SetSource<S> {
 
     fn remaining(&self) -> Option<u64> {
         Some((self.set.borrow().len() - self.next) as u64)
+    }
+
+    fn image_size(&self) -> Option<(usize, usize)> {
+        let set = self.set.borrow();
+        Some((set.height(), set.width()))
     }
 }

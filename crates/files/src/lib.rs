@@ -6,6 +6,7 @@
 //! - [`digest`]: SHA-256 in hexadecimal
 //! - [`npy`]: numpy's `.npy` arrays
 //! - [`progress`]: how a long task reports its progress
+//! - [`shown()`]: a path in one line of plain text
 //!
 //! ```
 //! use riptide_files::{atomic, digest, npy};
@@ -28,9 +29,11 @@ pub mod folder;
 pub mod lock;
 pub mod npy;
 pub mod progress;
+mod shown;
 
 pub use error::FileError;
 pub use progress::{Progress, Silent, Unit};
+pub use shown::{Shown, bytes_beside, shown};
 
 /// The folder that a path lies in.
 fn parent(path: &std::path::Path) -> &std::path::Path {

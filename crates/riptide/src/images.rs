@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use riptide_datasets::{ImageSet, ImageSource, OpenOptions};
+use riptide_datasets::{ImageSet, ImageSource, OpenOptions, Skipped};
 
 use crate::error::{Error, Result};
 use crate::locate::locate;
@@ -30,7 +30,7 @@ impl Images<'static> {
         Self::open_with(path, OpenOptions::default())
     }
 
-    /// As [`open`](Self::open), with the part of CIFAR-10 and the size that pictures are stretched to.
+    /// As [`open`](Self::open), with the part of CIFAR-10, and how pictures are read and framed.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -62,6 +62,12 @@ impl<'a> Images<'a> {
         self.files.as_deref()
     }
 
+    /// The pictures so far that were passed over because they cannot be read, if the images were opened so
+    /// ([`OpenOptions::on_error`]). Their places count: the image after one is not called by its number.
+    pub fn unreadable(&self) -> Option<&Skipped> {
+        self.source.unreadable()
+    }
+
     /// Where the images come from.
     pub fn name(&self) -> &str {
         &self.name
@@ -72,21 +78,29 @@ impl<'a> Images<'a> {
 
     /// The next images of `size` (height, width), with the place of the first among all; `None` at the end.
     pub(crate) fn next_chunk(&mut self, size: (usize, usize)) -> Result<Option<(usize, ImageSet)>> {
+        if let Some(found) = self.source.image_size() {
+            self.check_size(found, size)?;
+        }
         let bytes = size.0.saturating_mul(size.1).saturating_mul(3).max(1);
         let Some(chunk) = self.source.next_chunk((Self::CHUNK_BYTES / bytes).max(1))? else {
             return Ok(None);
         };
-        let found = (chunk.height(), chunk.width());
-        if found != size {
-            return Err(Error::ImageSize {
-                name: self.name.clone(),
-                found,
-                expected: size,
-            });
-        }
-        let first = self.next;
+        self.check_size((chunk.height(), chunk.width()), size)?;
+        let skipped = self.unreadable().map_or(0, |skipped| skipped.count);
+        let first = self.next + usize::try_from(skipped).unwrap_or(usize::MAX);
         self.next += chunk.len();
         Ok(Some((first, chunk)))
+    }
+
+    fn check_size(&self, found: (usize, usize), expected: (usize, usize)) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::ImageSize {
+            name: self.name.clone(),
+            found,
+            expected,
+        })
     }
 
     /// Whether nothing has been read yet.

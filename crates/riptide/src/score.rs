@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use riptide_datasets::ImageSet;
+use riptide_datasets::{ImageSet, Skipped};
 use riptide_detectors::{Answers, Probabilities};
 
 use crate::classifier::Pair;
@@ -70,6 +70,11 @@ impl<'a> ScoreStream<'a> {
     /// How many images are still to come, if that is known.
     pub fn remaining(&self) -> Option<u64> {
         self.images.remaining()
+    }
+
+    /// The pictures so far that were passed over because they cannot be read; see [`Images::unreadable`].
+    pub fn unreadable(&self) -> Option<&Skipped> {
+        self.images.unreadable()
     }
 
     fn chunk(&mut self) -> Result<Option<Scored>> {

@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use riptide::datasets::ImageSource;
-use riptide::datasets::OpenOptions;
 use riptide::datasets::cifar10::Split;
-use riptide::datasets::image_folder::Resize;
+use riptide::datasets::{DatasetError, Framing, ImageSource, OnError, OpenOptions, Orient, PictureOptions};
 use riptide::{Error, Images};
 
 /// Which part of CIFAR-10.
@@ -41,25 +39,58 @@ pub struct Reading {
     /// Stretch image files of another size to the classifier's
     #[arg(long)]
     pub resize: bool,
+
+    /// What to do about image files that cannot be read: fail, or skip and name them
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "fail")]
+    pub on_error: OnBroken,
+
+    /// Turn photographs upright as their EXIF orientation says [default: as stored, as PIL and torchvision read them]
+    #[arg(long)]
+    pub upright: bool,
+
+    /// The most pixels that an image file may have
+    #[arg(long, value_name = "N", default_value = "100000000", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pixels: u64,
+}
+
+/// What to do about image files that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnBroken {
+    /// End with an error that names them
+    Fail,
+    /// Go on without them, and say how many and which
+    Skip,
 }
 
 impl Reading {
     fn options(self, size: Option<(usize, usize)>) -> OpenOptions {
         // A side that does not fit is one that the reader refuses.
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        OpenOptions {
-            split: match self.split {
-                Part::Train => Split::Train,
-                Part::Test => Split::Test,
-            },
-            resize: match size {
-                Some((height, width)) if self.resize => Resize::To {
-                    height: side(height),
-                    width: side(width),
-                },
-                _ => Resize::Keep,
-            },
-        }
+        let split = match self.split {
+            Part::Train => Split::Train,
+            Part::Test => Split::Test,
+        };
+        let framing = match size {
+            Some((height, width)) if self.resize => Framing::stretch(side(height), side(width)),
+            _ => Framing::Keep,
+        };
+        let orient = if self.upright {
+            Orient::Upright
+        } else {
+            Orient::AsStored
+        };
+        let pictures = PictureOptions::default()
+            .framing(framing)
+            .orient(orient)
+            .max_pixels(self.max_pixels);
+        let on_error = match self.on_error {
+            OnBroken::Fail => OnError::Fail,
+            OnBroken::Skip => OnError::Skip,
+        };
+        OpenOptions::default()
+            .split(split)
+            .pictures(pictures)
+            .on_error(on_error)
     }
 
     /// Opens images for networks that take images of `size` (height, width).
@@ -84,8 +115,13 @@ impl ImagesArgs {
 
 /// Names the option that helps if images have another size.
 pub fn hint<T>(result: riptide::Result<T>) -> anyhow::Result<T> {
+    let of_size = |error: &Error| match error {
+        Error::ImageSize { .. } => true,
+        Error::Images(error) => matches!(**error, DatasetError::PictureSize { .. }),
+        _ => false,
+    };
     match result {
-        Err(error @ Error::ImageSize { .. }) => Err(error).context("add --resize to stretch image files"),
+        Err(error) if of_size(&error) => Err(error).context("add --resize to stretch image files"),
         other => Ok(other?),
     }
 }

@@ -8,6 +8,8 @@ mod cifar10_c;
 mod image_folder;
 mod npy;
 mod open;
+mod pictures;
+mod read_ahead;
 mod real;
 
 use riptide_datasets::{DatasetError, ImageSet, ImageSource};
