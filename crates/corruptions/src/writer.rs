@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use riptide_datasets::npy::{NpyImages, NpyWriter, write_labels};
 use riptide_datasets::{DatasetError, ImageSource};
 use riptide_files::atomic;
-use riptide_files::lock::FolderLock;
 use riptide_files::digest::Hasher;
+use riptide_files::lock::FolderLock;
 use serde::{Deserialize, Serialize};
 
 use crate::{Corruption, CorruptionError, Corruptor, FrostSource, Severity};

@@ -24,7 +24,8 @@ impl Store {
     /// Where a pass of these bytes is kept. The key is digested too, so that a file cannot stand in for another set.
     fn path(&self, key: &str, bytes: &[u8]) -> PathBuf {
         let digest = digest::of_parts(&[key.as_bytes(), bytes]);
-        self.folder.join(format!("{key}-{}.npy", digest.get(..16).unwrap_or(&digest)))
+        self.folder
+            .join(format!("{key}-{}.npy", digest.get(..16).unwrap_or(&digest)))
     }
 
     /// The file that is kept for a set of images.

@@ -34,7 +34,8 @@ pub fn damaged(whole: &[u8], seed: u64) -> Vec<u8> {
             let width = if rng.random_bool(0.5) { 4 } else { 8 };
             let near = if rng.random_bool(0.7) { n.min(512) } else { n };
             let at = rng.random_range(0..near.saturating_sub(width).max(1));
-            let value: u64 = [u64::MAX, 0x7fff_ffff_ffff_ffff, 0x0100_0000_0100_0000, 0x7fff_ffff][rng.random_range(0..4)];
+            let value: u64 =
+                [u64::MAX, 0x7fff_ffff_ffff_ffff, 0x0100_0000_0100_0000, 0x7fff_ffff][rng.random_range(0..4)];
             let field = value.to_le_bytes();
             let end = n.min(at + width);
             bytes[at..end].copy_from_slice(&field[..end - at]);

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
+use riptide::datasets::ImageSet;
 use riptide::datasets::npy::write_images;
 use riptide::datasets::shapes::{Shapes, TEST_FIRST_INDEX};
-use riptide::datasets::ImageSet;
 use riptide::prelude::*;
 
 /// A file that is damaged, and what reads it.
@@ -67,12 +67,22 @@ pub fn all(root: &Path) -> Vec<Format> {
             picture.save_with_format(folder.join(&file), format).unwrap();
         });
     }
-    add("cifar-bin", "data_batch_1.bin", &format!("{score}data_batch_1.bin"), &|folder| {
-        fs::write(folder.join("data_batch_1.bin"), cifar_records(4)).unwrap();
-    });
-    add("cifar-tar-gz", "cifar.tar.gz", &format!("{score}cifar.tar.gz"), &|folder| {
-        fs::write(folder.join("cifar.tar.gz"), cifar_archive()).unwrap();
-    });
+    add(
+        "cifar-bin",
+        "data_batch_1.bin",
+        &format!("{score}data_batch_1.bin"),
+        &|folder| {
+            fs::write(folder.join("data_batch_1.bin"), cifar_records(4)).unwrap();
+        },
+    );
+    add(
+        "cifar-tar-gz",
+        "cifar.tar.gz",
+        &format!("{score}cifar.tar.gz"),
+        &|folder| {
+            fs::write(folder.join("cifar.tar.gz"), cifar_archive()).unwrap();
+        },
+    );
     // Networks: whatever reads one, reads it whole.
     let fit = "fit --images {}/images.npy --out {}/out --epochs 1 --filters 4 --dense 4 --n-ref 4 --seed 1";
     let fitted = |height: usize, width: usize| {
@@ -91,23 +101,43 @@ pub fn all(root: &Path) -> Vec<Format> {
     }
     for file in ["config.json", "model.safetensors"] {
         let arguments = format!("{fit} --classifier {{}}/network");
-        add(&format!("network-{file}"), &format!("network/{file}"), &arguments, &|folder| {
-            fitted(SIDE, SIDE)(folder);
-            let network = Network::load(monitor.join("distilled")).unwrap();
-            network.save(folder.join("network")).unwrap();
-        });
+        add(
+            &format!("network-{file}"),
+            &format!("network/{file}"),
+            &arguments,
+            &|folder| {
+                fitted(SIDE, SIDE)(folder);
+                let network = Network::load(monitor.join("distilled")).unwrap();
+                network.save(folder.join("network")).unwrap();
+            },
+        );
     }
     // A monitor, file by file.
-    for file in ["monitor.json", "options.json", "reference_scores.npy", "reference_answers.npy", "distilled/config.json"] {
+    for file in [
+        "monitor.json",
+        "options.json",
+        "reference_scores.npy",
+        "reference_answers.npy",
+        "distilled/config.json",
+    ] {
         let name = format!("monitor-{}", file.replace('/', "-"));
-        add(&name, &format!("monitor/{file}"), "score --monitor {}/monitor --images {}/images.npy", &|folder| {
-            write_images(folder.join("images.npy"), &images(0, 3)).unwrap();
-            make_monitor(&folder.join("monitor"));
-        });
+        add(
+            &name,
+            &format!("monitor/{file}"),
+            "score --monitor {}/monitor --images {}/images.npy",
+            &|folder| {
+                write_images(folder.join("images.npy"), &images(0, 3)).unwrap();
+                make_monitor(&folder.join("monitor"));
+            },
+        );
     }
     // A list of scores.
     add("scores-npy", "a.npy", "ks {}/a.npy {}/a.npy", &|folder| {
-        riptide::files::atomic::write(folder.join("a.npy"), &riptide::files::npy::encode(&[40], (0..40).map(f64::from))).unwrap();
+        riptide::files::atomic::write(
+            folder.join("a.npy"),
+            &riptide::files::npy::encode(&[40], (0..40).map(f64::from)),
+        )
+        .unwrap();
     });
     formats
 }
@@ -126,7 +156,9 @@ fn make_monitor(folder: &Path) {
     let classifier = Network::random(config(8), 1).unwrap();
     let distilled = Network::random(config(4), 2).unwrap();
     let import = riptide::Import::default();
-    let monitor = import.run(classifier, distilled, images(100, 40), &mut riptide::files::Silent).unwrap();
+    let monitor = import
+        .run(classifier, distilled, images(100, 40), &mut riptide::files::Silent)
+        .unwrap();
     monitor.save(folder).unwrap();
 }
 
@@ -151,7 +183,9 @@ fn cifar_archive() -> Vec<u8> {
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
         header.set_cksum();
-        archive.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), bytes).unwrap();
+        archive
+            .append_data(&mut header, format!("cifar-10-batches-bin/{name}"), bytes)
+            .unwrap();
     };
     let names = "airplane automobile bird cat deer dog frog horse ship truck";
     add("batches.meta.txt", (names.replace(' ', "\n") + "\n").as_bytes());

@@ -51,7 +51,9 @@ fn damaged_files_end_in_one_clear_line() {
         Ok(all) if all == "all" => ALL,
         _ => SOME,
     };
-    let cases: Vec<(usize, u64)> = (0..formats.len()).flat_map(|i| (0..n).map(move |seed| (i, seed))).collect();
+    let cases: Vec<(usize, u64)> = (0..formats.len())
+        .flat_map(|i| (0..n).map(move |seed| (i, seed)))
+        .collect();
     let found: Vec<(usize, Ending)> = cases
         .par_iter()
         .map(|&(i, seed)| {
@@ -87,7 +89,11 @@ fn run(format: &Format, bytes: &[u8]) -> (Ending, String) {
     fs::write(place.path().join(&format.file), bytes).unwrap();
     let arguments = format.arguments.replace("{}", &place.path().display().to_string());
     let mut child = Command::new("sh")
-        .args(["-c", &format!("ulimit -v {MEMORY_KIB}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_riptide")])
+        .args([
+            "-c",
+            &format!("ulimit -v {MEMORY_KIB}; exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_riptide"),
+        ])
         .args(arguments.split(' '))
         .env_remove("RUST_LOG")
         .env("RAYON_NUM_THREADS", "2")
