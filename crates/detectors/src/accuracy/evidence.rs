@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::AccuracyModel;
+use super::set::DescribedSet;
+use super::window::WindowValue;
 
 /// What a model says of each image of a set. One entry an image in every array.
 ///
@@ -35,4 +37,56 @@ pub struct FamilyEvidence {
     pub clean: SetEvidence,
     /// What it says of the family's sets, in the order they were given.
     pub sets: Vec<SetEvidence>,
+}
+
+impl SetEvidence {
+    pub(crate) fn of(model: &AccuracyModel, set: &DescribedSet) -> Self {
+        let mut evidence = Self {
+            severity: set.severity,
+            wrong: set.wrong.clone(),
+            ..Self::default()
+        };
+        for image in set.images.images() {
+            evidence.error.push(model.error(&image) as f32);
+            evidence.confidence.push(image.confidence(model.temperature) as f32);
+            evidence.agree.push(image.agree);
+            evidence.class.push(image.class as u32);
+        }
+        evidence
+    }
+
+    /// Number of images.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.wrong.len()
+    }
+
+    /// Whether there is no image.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// The share of right answers, 0..=1.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let wrong = self.wrong.iter().filter(|&&wrong| wrong).count();
+        1.0 - wrong as f64 / self.len().max(1) as f64
+    }
+
+    /// Adds the image at `place` to a window; false if there is none.
+    #[must_use]
+    pub(crate) fn put(&self, place: usize, window: &mut WindowValue) -> bool {
+        let image = (
+            self.error.get(place),
+            self.confidence.get(place),
+            self.agree.get(place),
+            self.class.get(place),
+        );
+        let (Some(&error), Some(&confidence), Some(&agree), Some(&class)) = image else {
+            return false;
+        };
+        window.add(f64::from(error), f64::from(confidence), agree, class as usize);
+        true
+    }
 }

@@ -56,19 +56,23 @@ pub enum Assumption {
 pub enum Outside {
     /// A mean over the batch's images lies beyond all declared sets.
     Range {
-        /// Which mean: `error probability`, `confidence`, `agreement`, ….
+        /// Which mean: `error probability`, `confidence` or `agreement`.
         quantity: String,
         /// Its value in the batch.
         value: f64,
-        /// The least value within what was declared, for a batch of this size.
+        /// The least value of a declared set.
         lower: f64,
-        /// The largest.
+        /// The largest value of a declared set.
         upper: f64,
     },
-    /// Two means do not go together as they do in the declared sets.
+    /// A mean does not go together with the others as it does in the declared sets.
     Relation {
-        /// Which means.
+        /// Which mean: `error probability`, `confidence` or `agreement`.
         quantity: String,
+        /// Its value in the batch.
+        value: f64,
+        /// Its value in the nearest mixture of a declared set with clean images.
+        expected: f64,
         /// How far the batch lies from the declared sets.
         distance: f64,
         /// The largest distance that is still inside.
@@ -99,11 +103,14 @@ impl std::fmt::Display for Outside {
             ),
             Self::Relation {
                 quantity,
+                value,
+                expected,
                 distance,
                 limit,
             } => write!(
                 f,
-                "{quantity} do not go together as in the declared sets (distance {distance:.2}, limit {limit:.2})"
+                "the mean {quantity} is {value:.3} where {expected:.3} would go with the rest in the nearest declared set \
+                 (distance {distance:.1}, limit {limit:.1})"
             ),
             Self::Classes {
                 class,
