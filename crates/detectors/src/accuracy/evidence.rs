@@ -67,6 +67,18 @@ impl SetEvidence {
         self.wrong.is_empty()
     }
 
+    /// Whether all arrays have one length, at least 1.
+    pub(crate) fn is_whole(&self) -> bool {
+        let n = self.wrong.len();
+        let lengths = [
+            self.error.len(),
+            self.confidence.len(),
+            self.agree.len(),
+            self.class.len(),
+        ];
+        n > 0 && lengths.iter().all(|&length| length == n)
+    }
+
     /// The share of right answers, 0..=1.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
@@ -74,9 +86,8 @@ impl SetEvidence {
         1.0 - wrong as f64 / self.len().max(1) as f64
     }
 
-    /// Adds the image at `place` to a window; false if there is none.
-    #[must_use]
-    pub(crate) fn put(&self, place: usize, window: &mut WindowValue) -> bool {
+    /// Adds the image at `place` to a window of as many classes as the model has; false if there is no such image.
+    pub fn put(&self, place: usize, window: &mut WindowValue) -> bool {
         let image = (
             self.error.get(place),
             self.confidence.get(place),

@@ -105,6 +105,21 @@ impl Description {
         self.class.len()
     }
 
+    pub(crate) fn select(&self, places: &[usize]) -> Self {
+        let (width, tops) = (self.kind.width(), self.kind.tops() + 1);
+        let rows = |values: &[f32], width: usize| -> Vec<f32> {
+            let rows = places.iter().filter_map(|&i| values.get(i * width..(i + 1) * width));
+            rows.flatten().copied().collect()
+        };
+        Self {
+            kind: self.kind,
+            features: rows(&self.features, width),
+            tops: rows(&self.tops, tops),
+            class: places.iter().filter_map(|&i| self.class.get(i)).copied().collect(),
+            agree: places.iter().filter_map(|&i| self.agree.get(i)).copied().collect(),
+        }
+    }
+
     /// The images in order.
     pub(crate) fn images(&self) -> impl Iterator<Item = Image<'_>> {
         let features = self.features.chunks_exact(self.kind.width());

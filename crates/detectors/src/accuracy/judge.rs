@@ -1,11 +1,12 @@
 //! The verdict on a batch.
 
 use riptide_stats::Interval;
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use riptide_stats::means::{hoeffding_greater, welch_greater};
+use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::config::AccuracyOptions;
 use super::model::AccuracyModel;
-use super::outcome::{AccuracyOutcome, Assumption, Fallen, Verdict};
+use super::outcome::{AccuracyOutcome, Assumption, Fallen, Outside, Verdict};
 use super::region::locate;
 use super::window::{Moments, WindowValue};
 use crate::error::DetectorError;
@@ -28,7 +29,7 @@ impl AccuracyModel {
     /// - **undecided** otherwise.
     ///
     /// The tests are Welch's (1947). Below 30 images they are Hoeffding's bound (1963) on the mean error probability, which
-    /// holds for any n: P(mean >= x) <= exp(-n KL(x ‖ m)) for values in 0..=1 with mean m at most.
+    /// holds for any n.
     ///
     /// # Errors
     /// [`DetectorError::Empty`] for a window without images, [`DetectorError::Shape`] for one of another number of classes,
@@ -48,48 +49,31 @@ impl AccuracyModel {
                 window.classes().len(),
             ));
         }
+        let margins = self.margins(options);
+        let Judged {
+            verdict,
+            estimated,
+            p_value,
+            p_value_fit,
+            outside,
+        } = self.judged(window, options, &margins);
         let AccuracyOptions {
             tolerated_drop,
             level,
             confidence,
         } = *options;
         let (batch, base) = (window.moments(), self.base.moments());
-        let estimated = self.line.drop(&base, &batch);
-        let outside = self
-            .region
-            .outside(&locate(window, &self.reference), window, &self.reference);
-
-        let over = tolerated_drop + self.residuals.over(tolerated_drop, level);
-        let under = tolerated_drop - self.residuals.under(tolerated_drop, level);
-        let weights = &self.line.weights;
-        let spread = Spread {
-            batch: batch.variance(weights),
-            n: batch.n,
-            clean: base.variance(weights),
-            n_clean: base.n,
-        };
-        let (p_value, p_value_fit) = if batch.n < FEW {
-            let most = self.error_bound(tolerated_drop, level);
-            let least = self.reference.mean_error() + self.residuals.least_rise(tolerated_drop, level);
-            let x = window.mean_error();
-            (
-                if x > most { hoeffding(batch.n, x, most) } else { 1.0 },
-                if x < least { hoeffding(batch.n, x, least) } else { 1.0 },
-            )
-        } else {
-            (spread.p_value(estimated - over), spread.p_value(under - estimated))
-        };
-        let verdict = if outside.is_some() {
-            Verdict::Outside
-        } else if p_value < level {
-            Verdict::Harmful
-        } else if p_value_fit < level {
-            Verdict::Fit
-        } else {
-            Verdict::Undecided
-        };
         let n_needed = match verdict {
-            Verdict::Undecided => spread.needed((estimated - over).max(under - estimated), level),
+            Verdict::Undecided => {
+                let gap = (estimated - margins.over).max(margins.under - estimated);
+                needed(
+                    gap,
+                    batch.variance(&self.line.weights),
+                    &batch,
+                    base.variance(&self.line.weights) / base.n,
+                    level,
+                )
+            }
             _ => None,
         };
         let estimate = (self.accuracy - estimated).clamp(0.0, 1.0);
@@ -103,7 +87,6 @@ impl AccuracyModel {
             lower: half.map_or(0.0, |half| (self.accuracy - estimated - half).clamp(0.0, 1.0)),
             upper: half.map_or(1.0, |half| (self.accuracy - estimated + half).clamp(0.0, 1.0)),
         };
-        let p_fallen = self.fallen(window, level);
         Ok(AccuracyOutcome {
             n: window.len(),
             verdict,
@@ -118,10 +101,7 @@ impl AccuracyModel {
             tolerated_drop,
             p_value,
             p_value_fit,
-            fallen: Fallen {
-                p_value: p_fallen,
-                is_significant: p_fallen < level,
-            },
+            fallen: self.fallen(window, level),
             n_needed,
             outside,
             mean_error: window.mean_error(),
@@ -131,22 +111,75 @@ impl AccuracyModel {
         })
     }
 
-    /// The p-value of "a batch drawn as the reference was": one-sided, of the mean error probabilities.
-    fn fallen(&self, window: &WindowValue, level: f64) -> f64 {
+    /// Has the accuracy fallen at all? The one-sided test of "drawn as the reference was" against larger error probabilities,
+    /// by itself; 1 for an empty window.
+    #[must_use]
+    pub fn fallen(&self, window: &WindowValue, level: f64) -> Fallen {
+        let p_value = self.p_fallen(window, level);
+        Fallen {
+            p_value,
+            is_significant: p_value < level,
+        }
+    }
+
+    fn p_fallen(&self, window: &WindowValue, level: f64) -> f64 {
         const ERROR: [f64; 3] = [1.0, 0.0, 0.0];
         let (batch, reference) = (window.moments(), self.reference.moments());
-        let x = window.mean_error();
         if batch.n < FEW {
             let most = self.reference.mean_error() + standard_error_above(&reference, level);
-            return if x > most { hoeffding(batch.n, x, most) } else { 1.0 };
+            return hoeffding_greater(batch.n, window.mean_error(), most);
         }
-        let spread = Spread {
-            batch: batch.variance(&ERROR),
-            n: batch.n,
-            clean: reference.variance(&ERROR),
-            n_clean: reference.n,
+        welch_greater(&batch.along(&ERROR), &reference.along(&ERROR), 0.0).p_value
+    }
+
+    /// The limits that a verdict compares with; they depend on the options alone.
+    pub(crate) fn margins(&self, options: &AccuracyOptions) -> Margins {
+        let AccuracyOptions {
+            tolerated_drop, level, ..
+        } = *options;
+        Margins {
+            over: tolerated_drop + self.residuals.over(tolerated_drop, level),
+            under: tolerated_drop - self.residuals.under(tolerated_drop, level),
+            most: self.error_bound(tolerated_drop, level),
+            least: self.reference.mean_error() + self.residuals.least_rise(tolerated_drop, level),
+        }
+    }
+
+    /// The verdict alone.
+    pub(crate) fn judged(&self, window: &WindowValue, options: &AccuracyOptions, margins: &Margins) -> Judged {
+        let (batch, base) = (window.moments(), self.base.moments());
+        let outside = self
+            .region
+            .outside(&locate(window, &self.reference), window, &self.reference);
+        let (p_value, p_value_fit) = if batch.n < FEW {
+            let mean = window.mean_error();
+            (
+                hoeffding_greater(batch.n, mean, margins.most),
+                hoeffding_greater(batch.n, 1.0 - mean, 1.0 - margins.least),
+            )
+        } else {
+            let (batch, base) = (batch.along(&self.line.weights), base.along(&self.line.weights));
+            (
+                welch_greater(&batch, &base, margins.over).p_value,
+                welch_greater(&base, &batch, -margins.under).p_value,
+            )
         };
-        spread.p_value(x - self.reference.mean_error())
+        let verdict = if outside.is_some() {
+            Verdict::Outside
+        } else if p_value < options.level {
+            Verdict::Harmful
+        } else if p_value_fit < options.level {
+            Verdict::Fit
+        } else {
+            Verdict::Undecided
+        };
+        Judged {
+            verdict,
+            estimated: self.line.drop(&base, &batch),
+            p_value,
+            p_value_fit,
+            outside,
+        }
     }
 
     /// The largest mean error probability that a drop of `tolerated` explains.
@@ -162,40 +195,33 @@ fn standard_error_above(reference: &Moments, level: f64) -> f64 {
     Normal::standard().inverse_cdf(1.0 - level) * (reference.variance(&[1.0, 0.0, 0.0]) / reference.n).sqrt()
 }
 
-/// Variances an image of a batch and of clean images.
-struct Spread {
-    batch: f64,
-    n: f64,
-    clean: f64,
-    n_clean: f64,
+/// The limits of a verdict.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Margins {
+    /// Estimated drop above which a batch is harmful.
+    over: f64,
+    /// Estimated drop below which it is fit.
+    under: f64,
+    /// The same for the mean error probability.
+    most: f64,
+    least: f64,
 }
 
-impl Spread {
-    /// Welch's one-sided p-value of a difference that is 0 under the null hypothesis.
-    fn p_value(&self, difference: f64) -> f64 {
-        let (a, b) = (self.batch / self.n, self.clean / self.n_clean);
-        let square = a + b;
-        if square <= 0.0 {
-            return if difference > 0.0 { 0.0 } else { 1.0 };
-        }
-        // Welch (1947), Satterthwaite (1946).
-        let freedom = square * square / (a * a / (self.n - 1.0).max(1.0) + b * b / (self.n_clean - 1.0).max(1.0));
-        let t = difference / square.sqrt();
-        StudentsT::new(0.0, 1.0, freedom.max(1.0)).map_or(1.0, |student| student.sf(t))
-    }
-
-    /// How many images would make a difference significant.
-    fn needed(&self, difference: f64, level: f64) -> Option<u64> {
-        let z = Normal::standard().inverse_cdf(1.0 - level);
-        let room = (difference / z).powi(2) - self.clean / self.n_clean;
-        let n = self.batch / room;
-        (difference > 0.0 && room > 0.0 && n < 1e12).then(|| (n.ceil().max(self.n + 1.0)) as u64)
-    }
+/// A verdict with what it came from.
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// Estimated drop.
+    estimated: f64,
+    p_value: f64,
+    p_value_fit: f64,
+    outside: Option<Outside>,
 }
 
-/// Hoeffding's bound (1963, theorem 1): exp(-n KL(x ‖ m)).
-fn hoeffding(n: f64, x: f64, m: f64) -> f64 {
-    let m = m.clamp(1e-12, 1.0 - 1e-12);
-    let part = |x: f64, m: f64| if x > 0.0 { x * (x / m).ln() } else { 0.0 };
-    (-n * (part(x, m) + part(1.0 - x, 1.0 - m))).exp().min(1.0)
+/// How many images would make a difference significant, if the batch went on with the same variance an image; `clean` is the
+/// squared standard error of the clean images' mean, which no batch makes smaller.
+fn needed(difference: f64, variance: f64, batch: &Moments, clean: f64, level: f64) -> Option<u64> {
+    let z = Normal::standard().inverse_cdf(1.0 - level);
+    let room = (difference / z).powi(2) - clean;
+    let n = variance / room;
+    (difference > 0.0 && room > 0.0 && n < 1e12).then(|| (n.ceil().max(batch.n + 1.0)) as u64)
 }

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::{AccuracyConfig, AccuracyOptions};
+use super::evidence::SetEvidence;
 use super::features::{Description, Image, Kind, describe};
 use super::line::Line;
 use super::logistic::{logistic, predictor};
 use super::region::Region;
 use super::residuals::Residuals;
-use super::set::Target;
+use super::set::{DescribedSet, Target};
 use super::window::WindowValue;
 use crate::error::DetectorError;
 use crate::networks::Probabilities;
@@ -99,6 +100,22 @@ impl AccuracyModel {
         mirrored: Option<&[f32]>,
     ) -> Result<WindowValue, DetectorError> {
         Ok(self.summarise(&self.describe(probabilities, mirrored)?))
+    }
+
+    /// What the model says of each image of a described set.
+    ///
+    /// # Errors
+    /// [`DetectorError::Shape`] if the set's classes, networks or views are not the model's.
+    pub fn examine(&self, set: &DescribedSet) -> Result<SetEvidence, DetectorError> {
+        let kind = self.kind();
+        if set.images.kind != kind {
+            return Err(DetectorError::shape(
+                "classes, networks and views of a set",
+                format!("{kind:?}"),
+                format!("{:?}", set.images.kind),
+            ));
+        }
+        Ok(SetEvidence::of(self, set))
     }
 
     /// A sequential test for this model's error probabilities against the tolerated drop: feed it

@@ -82,10 +82,27 @@ impl DescribedSet {
         &self.family
     }
 
+    /// 2 with the mirrored image, else 1.
+    #[must_use]
+    pub fn views(&self) -> u8 {
+        if self.images.kind.mirrored { 2 } else { 1 }
+    }
+
     /// The severity.
     #[must_use]
     pub fn severity(&self) -> u8 {
         self.severity
+    }
+
+    /// The images at `places`, in that order. Places beyond the last image are left out.
+    #[must_use]
+    pub fn select(&self, places: &[usize]) -> Self {
+        Self {
+            family: self.family.clone(),
+            severity: self.severity,
+            images: self.images.select(places),
+            wrong: places.iter().filter_map(|&i| self.wrong.get(i)).copied().collect(),
+        }
     }
 
     /// Number of images.

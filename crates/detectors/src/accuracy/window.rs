@@ -1,5 +1,6 @@
 //! What is kept of a batch: sums that merge exactly.
 
+use riptide_stats::means::Sample;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DetectorError;
@@ -64,15 +65,21 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// Mean of a linear function of the three.
-    pub(crate) fn along(&self, weights: &[f64; 3]) -> f64 {
-        dot(weights, &self.mean)
-    }
-
-    /// Its variance an image.
+    /// Variance an image of a linear function of the three.
     pub(crate) fn variance(&self, weights: &[f64; 3]) -> f64 {
         let rows = self.covariance.iter().zip(weights);
         rows.map(|(row, w)| w * dot(row, weights)).sum::<f64>().max(0.0)
+    }
+}
+
+impl Moments {
+    /// A linear function of the three as a sample.
+    pub(crate) fn along(&self, weights: &[f64; 3]) -> Sample {
+        Sample {
+            n: self.n,
+            mean: dot(weights, &self.mean),
+            variance: self.variance(weights),
+        }
     }
 }
 
@@ -82,7 +89,8 @@ pub(crate) fn dot(a: &[f64; 3], b: &[f64; 3]) -> f64 {
 
 impl WindowValue {
     /// A window without images.
-    pub(crate) fn new(n_classes: usize) -> Self {
+    #[must_use]
+    pub fn new(n_classes: usize) -> Self {
         Self {
             classes: vec![0; n_classes],
             ..Self::default()
