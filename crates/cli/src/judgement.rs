@@ -221,7 +221,7 @@ pub fn calibration(facts: Option<&CalibrationFacts>, options: &Options, name: &s
     };
     let (learned, accuracy) = match facts.target {
         Target::Flips => ("changed answers", String::new()),
-        _ => ("labels", format!("accuracy {}, ", percent(facts.accuracy))),
+        _ => ("labels", format!("accuracy {} on clean images; ", percent(facts.accuracy))),
     };
     let blank = " ".repeat(name.chars().count());
     let views = if facts.views == 2 { ", two views" } else { "" };
@@ -232,7 +232,7 @@ pub fn calibration(facts: Option<&CalibrationFacts>, options: &Options, name: &s
             facts.families.len()
         ),
         format!(
-            "{blank}{} other images: {accuracy}{} of drop are tolerated",
+            "{blank}{accuracy}batches are compared with {} other images; {} of drop are tolerated",
             facts.n_reference,
             points(options.tolerated_drop)
         ),

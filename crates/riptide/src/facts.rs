@@ -104,7 +104,7 @@ pub struct CalibrationFacts {
     pub views: u8,
     /// What accuracy means: right answers if the images were labelled, else answers that are as on the clean image.
     pub target: Target,
-    /// The accuracy on the reference, 0 to 1; 1 without labels.
+    /// The accuracy on all of these images while they were clean, 0 to 1; 1 without labels.
     pub accuracy: f64,
     /// Decided which images were corrupted, and the random numbers of the corruptions.
     pub seed: u64,

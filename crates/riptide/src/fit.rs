@@ -1,10 +1,12 @@
 //! From a classifier and clean images to a monitor.
 
+mod gather;
+mod held_out;
+mod spill;
+mod split;
+
 use std::path::PathBuf;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Score, ScoreKind};
 use riptide_files::{Progress, Silent};
@@ -21,6 +23,9 @@ use crate::images::Images;
 use crate::monitor::{Monitor, Parts, facts_of};
 use crate::options::Options;
 use crate::training::{Epoch, Lesson, Resume, Training};
+use gather::{Gather, Gathered};
+pub use held_out::{FewImages, HeldOut};
+use split::{Split, usual_validation};
 
 /// Distils a small network from a classifier and makes a [`Monitor`] of both.
 ///
@@ -42,8 +47,12 @@ use crate::training::{Epoch, Lesson, Resume, Training};
 pub struct Fit {
     /// Images that are kept apart as the reference, at most a fifth of all; 1,000 by default.
     pub n_reference: usize,
-    /// Images that are kept apart to choose the best epoch; by default none, and the last epoch is taken.
-    pub n_validation: usize,
+    /// Images that are kept apart to choose the best epoch; with none, the last epoch is taken. By default a tenth of all, but at
+    /// least 100 unless that is more than a fifth, and at most 1,000: from few images the last epochs learn them by heart.
+    pub n_validation: Option<usize>,
+    /// Images that [`Fitted::held_out`] holds at most, at their full size; 2,000 by default. The reference is held in any case if it
+    /// is part of the images.
+    pub n_held_out: usize,
     /// Passes over the images; 20 by default.
     pub epochs: u32,
     /// Images of a training step; 128 by default.
@@ -52,16 +61,20 @@ pub struct Fit {
     pub learning_rate: f64,
     /// Temperature of the classifier's outputs that the distilled network learns from; 1 by default.
     pub temperature: f64,
-    /// How images are varied; mirrored by default. Crops are too many for the classifier's outputs to be kept.
+    /// How images are varied; mirrored and shifted by default, with the classifier's outputs for the unshifted image. Crops are too
+    /// many for the classifier's outputs to be kept.
     pub augmentation: Augmentation,
     /// Stop after so many epochs without a lower validation loss; by default all epochs are run.
     pub patience: Option<u32>,
-    /// Filters of the distilled network's first convolution; the next have half and a quarter of them. 256 by default.
-    pub filters: usize,
-    /// Convolutions of the distilled network, 1 to 3; 3 by default.
-    pub conv_layers: usize,
-    /// Units of the distilled network's first dense layer; 40 by default.
-    pub dense: usize,
+    /// Filters of the distilled network's first convolution; the next have half and a quarter of them. This and the next three
+    /// follow by default from the images' size and the number of classes, see [`DistilledCnnConfig::sized`].
+    pub filters: Option<usize>,
+    /// Convolutions of the distilled network, 1 to 3.
+    pub conv_layers: Option<usize>,
+    /// Units of the distilled network's first dense layer.
+    pub dense: Option<usize>,
+    /// By how much images are made smaller before the distilled network; 1 leaves them as they are.
+    pub shrink: Option<usize>,
     /// What raw images go through before the distilled network; by default what they go through before the classifier, or
     /// scaling by instance if that is a function.
     pub preprocessing: Option<Preprocessing>,
@@ -72,7 +85,7 @@ pub struct Fit {
     pub class_names: Option<Vec<String>>,
     /// How the monitor judges scores.
     pub options: Options,
-    /// How the monitor is calibrated; the images for it are kept apart, at most a fifth of all. `None` leaves it without a calibration.
+    /// How the monitor is calibrated, on the images that choose the best epoch; `None` leaves it without a calibration.
     pub calibration: Option<Calibrate>,
     /// A folder that keeps a checkpoint after each epoch; a fit that was stopped goes on from it.
     pub checkpoint: Option<PathBuf>,
@@ -81,19 +94,20 @@ pub struct Fit {
 impl Default for Fit {
     fn default() -> Self {
         let recipe = Recipe::distilled(20);
-        let sizes = DistilledCnnConfig::default();
         Self {
             n_reference: 1000,
-            n_validation: 0,
+            n_validation: None,
+            n_held_out: 2000,
             epochs: recipe.epochs,
             batch_size: recipe.batch_size,
             learning_rate: recipe.learning_rate,
             temperature: 1.0,
-            augmentation: recipe.augmentation,
+            augmentation: Augmentation::JitterFlip,
             patience: None,
-            filters: sizes.n_filters1,
-            conv_layers: sizes.n_conv_layers,
-            dense: sizes.n_dense,
+            filters: None,
+            conv_layers: None,
+            dense: None,
+            shrink: None,
             preprocessing: None,
             seed: recipe.seed,
             class_names: None,
@@ -104,15 +118,27 @@ impl Default for Fit {
     }
 }
 
+/// One setter a field; what may be left to the library takes a value or `None`.
 macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
+    () => {};
+    ($(#[$doc:meta])* $name:ident: Option<$type:ty>; $($rest:tt)*) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $name: impl Into<Option<$type>>) -> Self {
+            self.$name = $name.into();
+            self
+        }
+        setters! { $($rest)* }
+    };
+    ($(#[$doc:meta])* $name:ident: $type:ty; $($rest:tt)*) => {
         $(#[$doc])*
         #[must_use]
         pub fn $name(mut self, $name: $type) -> Self {
             self.$name = $name;
             self
         }
-    )*};
+        setters! { $($rest)* }
+    };
 }
 
 impl Fit {
@@ -120,7 +146,9 @@ impl Fit {
         /// Sets how many images are kept apart as the reference.
         n_reference: usize;
         /// Sets how many images are kept apart to choose the best epoch.
-        n_validation: usize;
+        n_validation: Option<usize>;
+        /// Sets how many images are handed on at their full size, at most.
+        n_held_out: usize;
         /// Sets the number of passes over the images.
         epochs: u32;
         /// Sets the number of images of a training step.
@@ -134,11 +162,13 @@ impl Fit {
         /// Stops after so many epochs without a lower validation loss.
         patience: Option<u32>;
         /// Sets the filters of the distilled network's first convolution.
-        filters: usize;
+        filters: Option<usize>;
         /// Sets the number of the distilled network's convolutions.
-        conv_layers: usize;
+        conv_layers: Option<usize>;
         /// Sets the units of the distilled network's first dense layer.
-        dense: usize;
+        dense: Option<usize>;
+        /// Sets by how much images are made smaller before the distilled network.
+        shrink: Option<usize>;
         /// Sets what raw images go through before the distilled network.
         preprocessing: Option<Preprocessing>;
         /// Sets what decides every random choice.
@@ -155,12 +185,14 @@ impl Fit {
 
     /// Fits a monitor to a classifier on clean images, part of which are kept apart as its reference.
     ///
-    /// The images are held in memory.
+    /// The images are read once, a chunk at a time, and may be more than fit into memory: what is held of each is the size that
+    /// the distilled network sees (at most 64 x 64 pixels by default) and the classifier's outputs. Only those that are kept apart
+    /// are held at their full size. A stream that does not say how many images it has goes through a temporary file.
     ///
     /// # Errors
     /// [`Error::Images`] and [`Error::ImageSize`] for images that cannot be read or have another size than the classifier
     /// takes, [`Error::TooFew`], [`Error::Classifier`] or [`Error::Network`] if a network fails or the training diverges,
-    /// [`Error::Option`] for an option out of range.
+    /// [`Error::NothingLearned`] if it ends no better than it began, [`Error::Option`] for an option out of range.
     pub fn run<'a>(&self, classifier: impl Into<Classifier>, images: impl Into<Images<'a>>) -> Result<Monitor> {
         Ok(self.run_with(classifier, images, None, &mut Silent)?.monitor)
     }
@@ -178,70 +210,102 @@ impl Fit {
     ) -> Result<Fitted> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
-        let images: Images<'a> = images.into();
-        let name = images.name().to_owned();
-        let images = images.read_all(classifier.input_size())?;
-        let n_reference = match reference {
-            Some(_) => 0,
-            None => self.n_reference.min(images.len() / 5),
-        };
-        let n_calibration = self.n_calibration(images.len())?;
-        let too_few = |what: &str| Error::TooFew {
-            name: name.clone(),
-            reason: format!(
-                "{} images are too few to keep {what} apart; give more images",
-                images.len()
-            ),
-        };
-        if reference.is_none() && n_reference == 0 {
-            return Err(too_few("a reference"));
+        if let Some(config) = &self.calibration {
+            config.check()?;
         }
-        if n_reference + self.n_validation + n_calibration >= images.len() {
-            return Err(too_few(&format!("{} validation images", self.n_validation)));
-        }
-        let mut order: Vec<usize> = (0..images.len()).collect();
-        if reference.is_none() || self.n_validation > 0 || n_calibration > 0 {
-            order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        }
-        let (kept, rest) = order.split_at(n_reference);
-        let (validation, rest) = rest.split_at(self.n_validation);
-        let (training, calibration) = rest.split_at(rest.len() - n_calibration);
-        let held_out = match calibration {
-            [] => None,
-            chosen => Some(images.select(chosen)?),
+        let images = spill::counted(images.into(), classifier.input_size())?;
+        let split = self.split(&images, reference.is_none())?;
+        let recipe = self.recipe();
+        let gather = Gather {
+            classifier: &classifier,
+            config: &self.config(&classifier),
+            recipe: &recipe,
+            temperature: self.temperature,
+            n_full: self.n_held_out.saturating_sub(split.n_reference()),
+            split,
+            folder: self.checkpoint.as_ref(),
         };
-        let reference = match reference {
-            Some(reference) => reference,
-            None => images.select(kept)?.into(),
-        };
-        let validation = match validation {
-            [] => None,
-            chosen => Some(images.select(chosen)?),
-        };
-        // Nothing was kept apart, so the images need not be copied.
-        let training = match training.len() == images.len() {
-            true => images,
-            false => images.select(training)?,
-        };
-        let (distilled, facts, epochs) = self.distil(&classifier, &training, validation.as_ref(), progress)?;
-        let pair = Pair::new(classifier, distilled)?;
+        let gathered = gather.run(images, progress)?;
+        let (distilled, facts, epochs) = self.distil(&classifier, &gathered, progress)?;
+        let Gathered {
+            reference: own, others, ..
+        } = gathered;
+        let pair = Pair::new(classifier.clone(), distilled)?;
         let settings = Import {
             class_names: self.class_names.clone(),
             options: self.options.clone(),
             calibration: self.calibration.clone(),
         };
-        let monitor = settings.judge(pair, reference, (Some(facts), Apart::Here(held_out)), progress)?;
-        Ok(Fitted { monitor, epochs })
+        let (monitor, reference) = match reference {
+            Some(apart) => settings.judge(
+                pair,
+                apart,
+                Some(facts),
+                Source::Others(&others, self.n_held_out),
+                progress,
+            )?,
+            None => {
+                let from = Source::Others(&others, 0);
+                (settings.judge(pair, (&own).into(), Some(facts), from, progress)?.0, own)
+            }
+        };
+        Ok(Fitted {
+            relative_cost: held_out::relative_cost(&classifier, monitor.pair(), &reference)?,
+            few_images: FewImages::of(&monitor),
+            held_out: HeldOut { reference, others },
+            monitor,
+            epochs,
+        })
     }
 
-    /// Images that are kept apart for the calibration: none if there would be too few, unless they are required.
-    fn n_calibration(&self, n_images: usize) -> Result<usize> {
-        let Some(config) = &self.calibration else {
-            return Ok(0);
+    /// Which images are kept apart.
+    fn split(&self, images: &Images<'_>, with_reference: bool) -> Result<Split> {
+        let n = usize::try_from(images.remaining().unwrap_or_default()).unwrap_or(usize::MAX);
+        let n_reference = match with_reference {
+            true => self.n_reference.min(n / 5),
+            false => 0,
         };
-        config.check()?;
-        let n = config.n_images.min(n_images / 5);
-        Ok(if n < config.least() { 0 } else { n })
+        let n_validation = self.n_validation.unwrap_or_else(|| usual_validation(n));
+        let too_few = |what: &str| Error::TooFew {
+            name: images.name().to_owned(),
+            reason: format!("{n} images are too few to keep {what} apart; give more images"),
+        };
+        if n == 0 {
+            return Err(images.none());
+        }
+        if with_reference && n_reference == 0 {
+            return Err(too_few("a reference"));
+        }
+        if n_reference.saturating_add(n_validation) >= n {
+            return Err(too_few(&format!("{n_validation} validation images")));
+        }
+        Ok(Split::new(n, n_reference, n_validation, self.seed))
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            augmentation: self.augmentation,
+            seed: self.seed,
+            ..Recipe::distilled(self.epochs)
+        }
+    }
+
+    /// The distilled network's layers.
+    fn config(&self, classifier: &Classifier) -> DistilledCnnConfig {
+        let sized = DistilledCnnConfig::sized(classifier.n_classes(), classifier.input_size());
+        DistilledCnnConfig {
+            n_filters1: self.filters.unwrap_or(sized.n_filters1),
+            n_conv_layers: self.conv_layers.unwrap_or(sized.n_conv_layers),
+            n_dense: self.dense.unwrap_or(sized.n_dense),
+            shrink: self.shrink.unwrap_or(sized.shrink),
+            preprocessing: self
+                .preprocessing
+                .or_else(|| classifier.preprocessing())
+                .unwrap_or_default(),
+            ..sized
+        }
     }
 
     /// The distilled network before its training: this fit's layers and seed, the classifier's images and classes.
@@ -249,63 +313,47 @@ impl Fit {
     /// # Errors
     /// [`Error::Network`] if there can be no such network.
     pub fn untrained(&self, classifier: &Classifier) -> Result<Network> {
-        let (height, width) = classifier.input_size();
-        let config = DistilledCnnConfig {
-            n_classes: classifier.n_classes(),
-            height,
-            width,
-            n_filters1: self.filters,
-            n_conv_layers: self.conv_layers,
-            n_dense: self.dense,
-            preprocessing: self
-                .preprocessing
-                .or_else(|| classifier.preprocessing())
-                .unwrap_or_default(),
-            ..Default::default()
-        };
-        Ok(Network::random(config, self.seed)?)
+        Ok(Network::random(self.config(classifier), self.seed)?)
     }
 
     fn distil(
         &self,
         classifier: &Classifier,
-        images: &ImageSet,
-        validation: Option<&ImageSet>,
+        gathered: &Gathered,
         progress: &mut dyn Progress,
     ) -> Result<(Network, TrainingFacts, Vec<Epoch>)> {
-        let untrained = self.untrained(classifier)?;
-        let recipe = Recipe {
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            augmentation: self.augmentation,
-            seed: self.seed,
-            ..Recipe::distilled(self.epochs)
-        };
-        let mut training = Training::new(recipe)
+        let config = self.config(classifier);
+        let mut training = Training::new(self.recipe())
             .temperature(self.temperature)
             .patience(self.patience);
         if let Some(folder) = &self.checkpoint {
             training = training.folder(folder, Resume::IfPossible).title("Distilled network");
         }
+        let lesson = Lesson::Answers {
+            training: &gathered.training_rows,
+            validation: &gathered.validation_rows,
+        };
+        // What is trained are the layers behind the shrinking, on images that are small already.
         let trained = training.run(
-            &untrained,
-            images,
-            validation,
-            Lesson::Classifier(classifier),
+            &Network::random(config.inner(), self.seed)?,
+            &gathered.training,
+            gathered.validation.as_ref(),
+            lesson,
             progress,
             |_| (),
         )?;
         let best = trained.epochs.iter().find(|epoch| epoch.epoch == trained.best_epoch);
         let facts = TrainingFacts {
-            n_images: images.len(),
-            n_validation: validation.map_or(0, ImageSet::len),
+            n_images: gathered.training.len(),
+            n_validation: gathered.validation.as_ref().map_or(0, ImageSet::len),
             epoch: trained.best_epoch,
             temperature: self.temperature,
             loss: best.map_or(0.0, |best| best.loss),
             agreement: best.map_or(0.0, |best| best.accuracy),
             seed: self.seed,
         };
-        Ok((trained.best, facts, trained.epochs))
+        let network = Network::new(config, trained.best.weights().clone())?;
+        Ok((network, facts, trained.epochs))
     }
 }
 
@@ -317,6 +365,13 @@ pub struct Fitted {
     pub monitor: Monitor,
     /// What each epoch of the training came to.
     pub epochs: Vec<Epoch>,
+    /// Clean images that the distilled network was not trained on.
+    pub held_out: HeldOut,
+    /// What the distilled network costs, as a share of the classifier's time, measured on a few images; none if the classifier
+    /// takes no time that can be measured. A tenth or less is usual.
+    pub relative_cost: Option<f64>,
+    /// Says so if the networks agree too seldom because there were few images.
+    pub few_images: Option<FewImages>,
 }
 
 /// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
@@ -343,11 +398,12 @@ impl Default for Import {
 }
 
 /// The images that a monitor is calibrated on.
-enum Apart {
-    /// These, or there were too few.
-    Here(Option<ImageSet>),
-    /// A part of the reference.
-    OfReference,
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// A part of the reference's.
+    Reference,
+    /// These; and so many of the reference's are wanted for something else.
+    Others(&'a ImageSet, usize),
 }
 
 impl Import {
@@ -377,22 +433,25 @@ impl Import {
             config.check()?;
         }
         let pair = Pair::new(classifier, distilled)?;
-        self.judge(pair, reference.into(), (None, Apart::OfReference), progress)
+        Ok(self.judge(pair, reference.into(), None, Source::Reference, progress)?.0)
     }
 
-    /// Scores the reference, puts the monitor together and calibrates it.
+    /// Scores the reference, puts the monitor together and calibrates it. Also gives a sample of the reference's images, if one is
+    /// asked for.
     fn judge(
         &self,
         pair: Pair,
         reference: Images<'_>,
-        (training, apart): (Option<TrainingFacts>, Apart),
+        training: Option<TrainingFacts>,
+        from: Source<'_>,
         progress: &mut dyn Progress,
-    ) -> Result<Monitor> {
+    ) -> Result<(Monitor, ImageSet)> {
+        let pair_size = pair.input_size();
         let n_classes = pair.distilled().n_classes();
         let config = self.calibration.as_ref();
-        let sampling = match apart {
-            Apart::OfReference => config.map(Sampling::of),
-            Apart::Here(_) => None,
+        let sampling = match from {
+            Source::Reference => config.map(Sampling::of),
+            Source::Others(_, n) => (n > 0).then(|| Sampling::new(n, 0)),
         };
         let views = config.map_or(1, |config| config.views);
         let mut clean = Clean::read(&pair, reference, views, sampling, "scoring the reference", progress)?;
@@ -435,18 +494,25 @@ impl Import {
             calibration: None,
             probe,
         })?;
+        let sample = match from {
+            Source::Reference => ImageSet::unlabelled(Vec::new(), pair_size.0, pair_size.1)?,
+            Source::Others(_, n) => clean.take_sample(n)?,
+        };
         let Some(config) = config else {
-            return Ok(monitor);
+            return Ok((monitor, sample));
         };
-        let calibrated = match apart {
-            Apart::OfReference => clean.calibrate(monitor.pair(), Some(&class_names), config, progress),
-            Apart::Here(images) => clean.calibrate_on(monitor.pair(), images, Some(&class_names), config, progress),
+        let calibrated = match from {
+            Source::Reference => clean.calibrate(monitor.pair(), Some(&class_names), config, progress),
+            Source::Others(images, _) => {
+                clean.calibrate_on(monitor.pair(), images, Some(&class_names), config, progress)
+            }
         };
-        match calibrated {
-            Ok(calibrated) => monitor.with_calibration(calibrated),
-            Err(error) if !config.required && is_about_images(&error) => Ok(monitor.with_note(error.to_string())),
-            Err(error) => Err(error),
-        }
+        let monitor = match calibrated {
+            Ok(calibrated) => monitor.with_calibration(calibrated)?,
+            Err(error) if !config.required && is_about_images(&error) => monitor.with_note(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        Ok((monitor, sample))
     }
 }
 

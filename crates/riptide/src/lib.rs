@@ -40,6 +40,7 @@
 //! | check with a few labels | [`Monitor::audit`] |
 //! | see where the harm sits | [`Monitor::explain`] |
 //! | read images from anywhere | [`Images`] |
+//! | see which harm a monitor would find, before it is relied on | [`SelfTest`] |
 //! | judge otherwise | [`Options`], [`Monitor::with_options`] |
 //! | train a classifier, or a distilled network by itself | [`training`] |
 //!
@@ -78,6 +79,7 @@ mod probe;
 mod recalibrate;
 mod saved;
 mod score;
+mod selftest;
 #[cfg(test)]
 mod testing;
 pub mod training;
@@ -91,13 +93,14 @@ pub use error::{BoxError, Error, Result};
 pub use explain::{ClassFinding, Explain, Explanation, HarmfulImage, PairFinding};
 pub use export::ScoresFormat;
 pub use facts::{CalibrationFacts, ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
-pub use fit::{Fit, Fitted, Import};
+pub use fit::{FewImages, Fit, Fitted, HeldOut, Import};
 pub use images::Images;
 pub use locate::locate;
 pub use monitor::Monitor;
 pub use options::Options;
 pub use outcome::{Accuracy, Decision, Outcome, Outcomes, Sequential};
 pub use score::{Row, ScoreStream, Scored, Scores};
+pub use selftest::{Found, SelfTest, SelfTestRow, SelfTested};
 
 pub use riptide_corruptions as corruptions;
 pub use riptide_datasets as datasets;

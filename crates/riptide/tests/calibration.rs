@@ -242,7 +242,7 @@ fn a_monitor_that_cannot_be_calibrated_says_why_and_still_judges() {
 }
 
 #[test]
-fn a_fit_keeps_images_apart_for_the_calibration() {
+fn a_fit_calibrates_on_the_images_that_choose_the_epoch() {
     let (classifier, _) = shipped_networks(&pretrained::SHAPES).unwrap();
     let images = clean(0, 200);
     let fit = Fit::default()
@@ -255,7 +255,7 @@ fn a_fit_keeps_images_apart_for_the_calibration() {
     assert_eq!(monitor.facts().training.as_ref().unwrap().n_images, 120);
     assert_eq!(calibration.target, Target::Errors);
     let none = fit.calibration(None).run(classifier, &images).unwrap();
-    assert_eq!(none.facts().training.as_ref().unwrap().n_images, 160);
+    assert_eq!(none.facts().training.as_ref().unwrap().n_images, 120);
     assert!(none.facts().calibration.is_none() && none.note().is_none());
 }
 

@@ -38,9 +38,14 @@ pub(crate) struct Sampling {
 
 impl Sampling {
     pub(crate) fn of(config: &Calibrate) -> Self {
+        Self::new(config.n_images, config.seed)
+    }
+
+    /// A sample of at most `n` images.
+    pub(crate) fn new(n: usize, seed: u64) -> Self {
         Self {
-            n: config.n_images,
-            rng: ChaCha8Rng::seed_from_u64(config.seed),
+            n,
+            rng: ChaCha8Rng::seed_from_u64(seed),
             kept: BTreeMap::new(),
         }
     }
@@ -114,6 +119,13 @@ impl Clean {
         })
     }
 
+    /// At most `n` of the images that were sampled, in their order, without labels.
+    pub(crate) fn take_sample(&mut self, n: usize) -> Result<ImageSet> {
+        let sample = self.sample.take().map(|sampling| sampling.take(n)).unwrap_or_default();
+        let pixels = sample.into_values().flatten().collect();
+        Ok(ImageSet::unlabelled(pixels, self.size.0, self.size.1)?)
+    }
+
     /// Calibrates on a sample of these images, the rest of which are the reference.
     pub(crate) fn calibrate(
         mut self,
@@ -151,15 +163,16 @@ impl Clean {
     pub(crate) fn calibrate_on(
         &self,
         pair: &Pair,
-        images: Option<ImageSet>,
+        images: &ImageSet,
         class_names: Option<&[String]>,
         config: &Calibrate,
         progress: &mut dyn Progress,
     ) -> Result<Calibrated> {
-        let n = images.as_ref().map_or(0, ImageSet::len);
-        let Some(images) = images.filter(|_| n >= config.least()) else {
+        let n = images.len().min(config.n_images);
+        if n < config.least() {
             return Err(self.too_few(n, config));
-        };
+        }
+        let images = &images.slice(0..n)?;
         let (labels, note) = told(self.mapped(class_names), config)?;
         // What the reference's answers say of the labels' order holds for the other images of the same set.
         let other = images
@@ -175,7 +188,7 @@ impl Clean {
             labels,
             ..self.seen(&all)
         };
-        let made = calibrate(pair, &images, other, &reference, config, progress)?;
+        let made = calibrate(pair, images, other, &reference, config, progress)?;
         Ok(Calibrated { note, ..made })
     }
 

@@ -241,7 +241,7 @@ pub(crate) fn calibrate(
         families: config.families.clone(),
         views: config.views,
         target,
-        accuracy: reference.accuracy(),
+        accuracy: calibration.model.reference_accuracy(),
         seed: config.seed,
         model: digest::of_bytes(&files.model),
         evidence: digest::of_bytes(&files.evidence),
