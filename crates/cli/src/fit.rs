@@ -7,8 +7,9 @@ use riptide::training::Epoch;
 use riptide::{Facts, FewImages, Fitted, Found, SelfTest, SelfTested};
 use serde::Serialize;
 
-use crate::args::{ClassifierArgs, Common, ImagesArgs, NewMonitorArgs, hint};
+use crate::args::{ClassifierArgs, Common, ImagesArgs, NewCalibrationArgs, NewMonitorArgs, hint};
 use crate::exit::{Ending, say};
+use crate::judgement;
 use crate::output::{Column, Output, percent, table};
 use crate::progress::Bar;
 use crate::train::Augment;
@@ -83,6 +84,9 @@ pub struct FitArgs {
     #[arg(long)]
     no_self_test: bool,
 
+    #[command(flatten)]
+    calibration: NewCalibrationArgs,
+
     /// Decides the initial weights, the order of the images and which are kept apart
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -118,6 +122,8 @@ pub struct Made<'a> {
     options: &'a Options,
     score_mean: f64,
     threshold: f64,
+    /// What there is to say about the calibration.
+    note: Option<&'a str>,
 }
 
 /// Fits a monitor.
@@ -126,20 +132,25 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     args.new.check()?;
     let classifier = args.classifier.load()?;
     let size = classifier.input_size();
-    let images = args.images.open(size)?;
+    let images = args.calibration.label(args.images.open(size)?)?;
     let reference = match &args.reference {
         Some(path) => Some(args.images.reading.open(path, size)?),
         None => None,
     };
     let fit = args.fit();
-    let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
+    let mut bar = Bar::new();
     let Fitted {
         monitor,
         epochs,
         held_out,
         few_images,
+        relative_cost,
         ..
-    } = &fitted;
+    } = hint(fit.run_with(classifier, images, reference, &mut bar))?;
+    let folder = args.checkpoint.as_deref();
+    let monitor = &args
+        .calibration
+        .afterwards(monitor, args.images.reading, args.seed, folder, &mut bar)?;
     monitor.save(&args.new.out)?;
     let self_test = match args.no_self_test {
         true => None,
@@ -156,8 +167,8 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         .map_or(0, |training| training.n_images);
     let report = Report {
         n_images,
-        epochs,
-        few_images: *few_images,
+        epochs: &epochs,
+        few_images,
         self_test: self_test.as_ref(),
         made: Made::of(monitor, &args.new.out)?,
     };
@@ -174,7 +185,7 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
                 training.epoch,
             ))?;
         }
-        if let Some(share) = fitted.relative_cost {
+        if let Some(share) = relative_cost {
             out.line(format_args!("cost        {} of the classifier's time", percent(share)))?;
         }
         report.made.tell(&mut out)?;
@@ -254,6 +265,7 @@ impl FitArgs {
             .seed(self.seed)
             .class_names(self.new.class_names())
             .options(self.new.options())
+            .calibration(self.calibration.while_made(self.seed, self.checkpoint.as_deref()))
             .checkpoint(self.checkpoint.clone());
         match self.augment {
             Some(augment) => fit.augmentation(augment.into()),
@@ -271,6 +283,7 @@ impl<'a> Made<'a> {
             options: monitor.options(),
             score_mean: riptide::stats::summary::mean(monitor.reference_scores())?,
             threshold: monitor.threshold(),
+            note: monitor.note(),
         })
     }
 
@@ -290,6 +303,13 @@ impl<'a> Made<'a> {
             "drift test  {} at {}",
             self.options.alternative, self.options.level
         ))?;
+        let calibration = self.facts.calibration.as_ref();
+        for line in judgement::calibration(calibration, self.options, "calibration ") {
+            out.line(line)?;
+        }
+        if let Some(note) = self.note {
+            out.line(format_args!("            {note}"))?;
+        }
         out.line(format_args!("monitor     {}", self.out.display()))
     }
 }

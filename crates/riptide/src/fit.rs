@@ -8,17 +8,19 @@ mod split;
 use std::path::PathBuf;
 
 use riptide_datasets::ImageSet;
-use riptide_detectors::{Answers, Probabilities, Score, ScoreKind};
-use riptide_files::{Progress, Silent, Unit};
+use riptide_detectors::{Answers, Score, ScoreKind};
+use riptide_files::{Progress, Silent};
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
 use riptide_models::{DistilledCnnConfig, Network};
 
+use crate::batch::confidences;
+use crate::calibration::{Calibrate, Clean, Sampling, is_about_images};
 use crate::classifier::{Classifier, Pair};
 use crate::error::{Error, Result};
 use crate::facts::TrainingFacts;
 use crate::images::Images;
-use crate::monitor::{Monitor, Parts, Probe, facts_of};
+use crate::monitor::{Monitor, Parts, facts_of};
 use crate::options::Options;
 use crate::training::{Epoch, Lesson, Resume, Training};
 use gather::{Gather, Gathered};
@@ -83,6 +85,8 @@ pub struct Fit {
     pub class_names: Option<Vec<String>>,
     /// How the monitor judges scores.
     pub options: Options,
+    /// How the monitor is calibrated, on the images that choose the best epoch; `None` leaves it without a calibration.
+    pub calibration: Option<Calibrate>,
     /// A folder that keeps a checkpoint after each epoch; a fit that was stopped goes on from it.
     pub checkpoint: Option<PathBuf>,
 }
@@ -108,6 +112,7 @@ impl Default for Fit {
             seed: recipe.seed,
             class_names: None,
             options: Options::default(),
+            calibration: Some(Calibrate::default()),
             checkpoint: None,
         }
     }
@@ -172,6 +177,8 @@ impl Fit {
         class_names: Option<Vec<String>>;
         /// Sets how the monitor judges scores.
         options: Options;
+        /// Sets how the monitor is calibrated, or that it is not.
+        calibration: Option<Calibrate>;
         /// Sets the folder that keeps checkpoints.
         checkpoint: Option<PathBuf>;
     }
@@ -203,6 +210,9 @@ impl Fit {
     ) -> Result<Fitted> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
+        if let Some(config) = &self.calibration {
+            config.check()?;
+        }
         let images = spill::counted(images.into(), classifier.input_size())?;
         let split = self.split(&images, reference.is_none())?;
         let recipe = self.recipe();
@@ -224,10 +234,20 @@ impl Fit {
         let settings = Import {
             class_names: self.class_names.clone(),
             options: self.options.clone(),
+            calibration: self.calibration.clone(),
         };
         let (monitor, reference) = match reference {
-            Some(apart) => settings.judge(pair, apart, Some(facts), self.n_held_out, progress)?,
-            None => (settings.judge(pair, (&own).into(), Some(facts), 0, progress)?.0, own),
+            Some(apart) => settings.judge(
+                pair,
+                apart,
+                Some(facts),
+                Source::Others(&others, self.n_held_out),
+                progress,
+            )?,
+            None => {
+                let from = Source::Others(&others, 0);
+                (settings.judge(pair, (&own).into(), Some(facts), from, progress)?.0, own)
+            }
         };
         Ok(Fitted {
             relative_cost: held_out::relative_cost(&classifier, monitor.pair(), &reference)?,
@@ -355,7 +375,7 @@ pub struct Fitted {
 }
 
 /// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Import {
     /// The classes' names in the order of the classifier's outputs; by default those of the reference's images if the
@@ -363,6 +383,27 @@ pub struct Import {
     pub class_names: Option<Vec<String>>,
     /// How the monitor judges scores.
     pub options: Options,
+    /// How the monitor is calibrated, on a part of the reference's images; `None` leaves it without a calibration.
+    pub calibration: Option<Calibrate>,
+}
+
+impl Default for Import {
+    fn default() -> Self {
+        Self {
+            class_names: None,
+            options: Options::default(),
+            calibration: Some(Calibrate::default()),
+        }
+    }
+}
+
+/// The images that a monitor is calibrated on.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// A part of the reference's.
+    Reference,
+    /// These; and so many of the reference's are wanted for something else.
+    Others(&'a ImageSet, usize),
 }
 
 impl Import {
@@ -371,6 +412,8 @@ impl Import {
         class_names: Option<Vec<String>>;
         /// Sets how the monitor judges scores.
         options: Options;
+        /// Sets how the monitor is calibrated, or that it is not.
+        calibration: Option<Calibrate>;
     }
 
     /// Scores a reference of clean images that the distilled network was not trained on.
@@ -386,72 +429,90 @@ impl Import {
     ) -> Result<Monitor> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
+        if let Some(config) = &self.calibration {
+            config.check()?;
+        }
         let pair = Pair::new(classifier, distilled)?;
-        Ok(self.judge(pair, reference.into(), None, 0, progress)?.0)
+        Ok(self.judge(pair, reference.into(), None, Source::Reference, progress)?.0)
     }
 
-    /// Scores the reference and puts the monitor together. Also gives an even sample of at most `n_kept` images.
+    /// Scores the reference, puts the monitor together and calibrates it. Also gives a sample of the reference's images, if one is
+    /// asked for.
     fn judge(
         &self,
         pair: Pair,
-        mut reference: Images<'_>,
+        reference: Images<'_>,
         training: Option<TrainingFacts>,
-        n_kept: usize,
+        from: Source<'_>,
         progress: &mut dyn Progress,
     ) -> Result<(Monitor, ImageSet)> {
-        let (height, width) = pair.input_size();
-        let mut kept = ImageSet::unlabelled(Vec::new(), height, width)?;
-        let total = reference.remaining().and_then(|n| usize::try_from(n).ok());
-        let step = total.map_or(1, |n| n.div_ceil(n_kept.max(1))).max(1);
+        let pair_size = pair.input_size();
         let n_classes = pair.distilled().n_classes();
-        let mut all = Probabilities {
-            n_classes,
-            ..Default::default()
+        let config = self.calibration.as_ref();
+        let sampling = match from {
+            Source::Reference => config.map(Sampling::of),
+            Source::Others(_, n) => (n > 0).then(|| Sampling::new(n, 0)),
         };
-        let (mut labels, mut class_names, mut probe) = (Vec::new(), Vec::new(), None);
-        progress.begin("scoring the reference", reference.remaining(), Unit::Images);
-        while let Some((first, chunk)) = reference.next_chunk(pair.input_size())? {
-            all.extend(&pair.probabilities(&chunk)?)?;
-            progress.advance(chunk.len() as u64);
-            labels.extend_from_slice(chunk.labels().unwrap_or_default());
-            class_names = chunk.class_names().to_vec();
-            if first == 0 {
-                probe = Probe::of(&pair, &chunk)?;
-                kept = chunk.slice(0..0)?;
-            }
-            let sample = (0..chunk.len()).filter(|index| (first + index).is_multiple_of(step));
-            let sample: Vec<usize> = sample.take(n_kept - kept.len()).collect();
-            kept.append(&chunk.select(&sample)?)?;
-        }
-        progress.end();
-        if all.is_empty() {
-            return Err(reference.none());
-        }
-        let answers = Answers::from(&all);
+        let views = config.map_or(1, |config| config.views);
+        let mut clean = Clean::read(&pair, reference, views, sampling, "scoring the reference", progress)?;
+        let all = &clean.probabilities;
+        let answers = Answers::from(all);
         // Folders are sorted by name; whether the classifier has its classes in that order, its answers tell.
         let right = answers
             .classifier
             .iter()
-            .zip(&labels)
+            .zip(&clean.labels)
             .filter(|(a, b)| **a == **b as usize)
             .count();
-        let of_images = Some(class_names).filter(|names| names.len() == n_classes && 2 * right > all.len());
+        let of_images = Some(&clean.class_names).filter(|names| names.len() == n_classes && 2 * right > all.len());
         let class_names = match &self.class_names {
             Some(names) => names.clone(),
-            None => of_images.unwrap_or_else(|| (0..n_classes).map(|class| class.to_string()).collect()),
+            None => of_images
+                .cloned()
+                .unwrap_or_else(|| (0..n_classes).map(|class| class.to_string()).collect()),
         };
-        let scores = ScoreKind::default().score((&all).into())?;
+        let scores = ScoreKind::default().score(all.into())?;
         let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
-        let facts = facts_of(&pair, class_names, &scores, Some(&answers), probe.as_ref(), training);
+        let certain: Vec<f32> = confidences(&all.classifier, n_classes).collect();
+        let probe = clean.probe.take();
+        let facts = facts_of(
+            &pair,
+            class_names.clone(),
+            &scores,
+            Some(&answers),
+            Some(&certain),
+            probe.as_ref(),
+            training,
+        );
         let monitor = Monitor::from_parts(Parts {
             facts,
             options: self.options.clone(),
             pair,
             scores,
             answers: Some(answers),
+            confidences: Some(certain),
+            calibration: None,
             probe,
         })?;
-        Ok((monitor, kept))
+        let sample = match from {
+            Source::Reference => ImageSet::unlabelled(Vec::new(), pair_size.0, pair_size.1)?,
+            Source::Others(_, n) => clean.take_sample(n)?,
+        };
+        let Some(config) = config else {
+            return Ok((monitor, sample));
+        };
+        let calibrated = match from {
+            Source::Reference => clean.calibrate(monitor.pair(), Some(&class_names), config, progress),
+            Source::Others(images, _) => {
+                clean.calibrate_on(monitor.pair(), images, Some(&class_names), config, progress)
+            }
+        };
+        let monitor = match calibrated {
+            Ok(calibrated) => monitor.with_calibration(calibrated)?,
+            Err(error) if !config.required && is_about_images(&error) => monitor.with_note(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        Ok((monitor, sample))
     }
 }
 
