@@ -39,12 +39,19 @@ fn enlarge(image: &[u8]) -> Vec<u8> {
 }
 
 fn main() -> Result<(), riptide::Error> {
-    let n = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(2000);
+    let n = std::env::args()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2000);
     // The classifier of the small images, on every seventh pixel.
     let (network, _) = shipped_networks(&pretrained::SHAPES)?;
     let classifier = Classifier::from_fn(10, (SIDE, SIDE), move |images| {
-        let rows = images.images().flat_map(|image| image.chunks_exact(3 * SIDE).step_by(TIMES));
-        let pixels: Vec<u8> = rows.flat_map(|row| row.chunks_exact(3).step_by(TIMES).flatten().copied()).collect();
+        let rows = images
+            .images()
+            .flat_map(|image| image.chunks_exact(3 * SIDE).step_by(TIMES));
+        let pixels: Vec<u8> = rows
+            .flat_map(|row| row.chunks_exact(3).step_by(TIMES).flatten().copied())
+            .collect();
         Ok(network.predict_proba(&pixels, |_| ())?)
     });
     let images = Images::named("generated images", Large { next: 0, end: n });
