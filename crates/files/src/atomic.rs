@@ -3,7 +3,7 @@
 //! What is written goes to a temporary file in the same folder first, is handed to the disk, and is then renamed. New
 //! files get the mode that the umask leaves of 0666, as any other program's would.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
@@ -86,6 +86,13 @@ impl Write for NewFile {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// For a header that is written again when the length of what follows is known.
+impl Seek for NewFile {
+    fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(position)
     }
 }
 

@@ -232,6 +232,17 @@ pub enum ModelError {
     Candle(#[source] Box<candle_core::Error>),
 }
 
+impl ModelError {
+    /// The same error for images that come after `images` others: an index of an image counts from the first of all.
+    #[must_use]
+    pub fn after(mut self, images: usize) -> Self {
+        if let Self::NotProbabilities { image, .. } = &mut self {
+            *image += images;
+        }
+        self
+    }
+}
+
 impl From<candle_core::Error> for ModelError {
     fn from(error: candle_core::Error) -> Self {
         Self::Candle(Box::new(error))

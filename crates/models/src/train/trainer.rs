@@ -339,12 +339,14 @@ impl Trainer {
                 let image = &pixels[image * bytes..(image + 1) * bytes];
                 if versions.is_some() {
                     variation.apply(image, height, width, varied);
-                    let table = preprocessing.table(varied);
+                    let varied = preprocessing.arrange(varied);
+                    let table = preprocessing.table(&varied);
                     write_image(&shape, out, |y, x, c| {
                         table[c][usize::from(varied[(y * width + x) * 3 + c])]
                     });
                 } else {
-                    let table = preprocessing.table(image);
+                    let image = preprocessing.arrange(image);
+                    let table = preprocessing.table(&image);
                     write_image(&shape, out, |y, x, c| match variation.source(y, x, height, width) {
                         Some((y, x)) => table[c][usize::from(image[(y * width + x) * 3 + c])],
                         None => 0.0,
