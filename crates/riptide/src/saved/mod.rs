@@ -18,7 +18,7 @@ use std::path::Path;
 
 use riptide_datasets::ImageSet;
 use riptide_detectors::Answers;
-use riptide_files::{FileError, atomic, digest, npy};
+use riptide_files::{self as files, FileError, atomic, digest, npy};
 use riptide_models::Network;
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,7 @@ impl Monitor {
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         Self::check_destination(dir)?;
-        folder::write(dir, |root| {
+        files::folder::write(dir, |root| {
             write(&root.join(SCORES), &encoding::scores(self.reference_scores()))?;
             if let Some(answers) = self.reference_answers() {
                 write(&root.join(ANSWERS), &encoding::answers(answers))?;
@@ -102,17 +102,18 @@ impl Monitor {
         })
     }
 
-    /// Errors if [`save`](Self::save) would not write to `dir` because something else is there: for asking before a long fit.
+    /// Errors if [`save`](Self::save) could not write to `dir`, or would not because something else is there: for asking
+    /// before a long fit.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if `dir` is a file, or a folder that holds anything but a monitor.
+    /// [`Error::File`] if `dir` is a file or cannot be written, [`Error::Malformed`] if it is a folder that holds anything but
+    /// a monitor.
     pub fn check_destination(dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
+        files::folder::recover(dir)?;
+        files::folder::check(dir)?;
         if !dir.exists() {
             return Ok(());
-        }
-        if !dir.is_dir() {
-            return Err(Error::malformed(dir, "is a file; name a folder"));
         }
         let mut entries = fs::read_dir(dir).map_err(FileError::on("read", dir))?;
         if entries.next().is_none() {
@@ -159,6 +160,10 @@ impl Monitor {
 
 fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
     let path = dir.join(MANIFEST);
+    if !path.is_file() {
+        // A save that was cut off may have put the folder aside.
+        files::folder::recover(dir)?;
+    }
     if !path.is_file() {
         if version1::is_here(dir) {
             return version1::load(dir);
