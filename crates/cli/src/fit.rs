@@ -2,21 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use riptide::pipeline::{InputCheck, Tried};
 use riptide::prelude::*;
 use riptide::training::Epoch;
 use riptide::{Facts, Fitted};
 use serde::Serialize;
 
 use crate::args::{ClassifierArgs, Common, ImagesArgs, NewMonitorArgs, hint};
-use crate::exit::Ending;
-use crate::output::{Output, percent};
+use crate::exit::{Ending, say};
+use crate::output::{Output, interval, percent};
 use crate::progress::Bar;
 use crate::train::Augment;
 
 /// Options of `riptide fit`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  riptide fit --classifier model.onnx --preprocessing mean-std --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n      --images training/ --resize --out monitor"
+    after_help = "Example:\n  riptide fit --classifier model.onnx --preprocessing imagenet --images training/ --out monitor\n  \
+    riptide fit --classifier model.onnx --preprocessing mean-std --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 \\\n      --images training.npy --out monitor"
 )]
 pub struct FitArgs {
     #[command(flatten)]
@@ -81,6 +83,10 @@ pub struct FitArgs {
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
+    /// Fit even if the classifier is hardly ever right about labelled images
+    #[arg(long)]
+    force: bool,
+
     #[command(flatten)]
     new: NewMonitorArgs,
 
@@ -91,6 +97,7 @@ pub struct FitArgs {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     n_images: usize,
+    input: &'a InputCheck,
     epochs: &'a [Epoch],
     #[serde(flatten)]
     made: Made<'a>,
@@ -111,23 +118,32 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     args.new.check()?;
     let classifier = args.classifier.load()?;
-    let size = classifier.input_size();
-    let images = args.images.open(size)?;
+    let images = args.images.open_for(&classifier)?;
     let reference = match &args.reference {
-        Some(path) => Some(args.images.reading.open(path, size)?),
+        Some(path) => Some(
+            args.images
+                .reading
+                .open(path, classifier.input_size(), classifier.framing())?,
+        ),
         None => None,
     };
     let fit = args.fit();
     let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
-    let Fitted { monitor, epochs, .. } = &fitted;
+    let Fitted {
+        monitor, epochs, input, ..
+    } = &fitted;
     monitor.save(&args.new.out)?;
     let n_images = monitor
         .facts()
         .training
         .as_ref()
         .map_or(0, |training| training.n_images);
+    if let Some(reason) = &input.unused_labels {
+        say(&format!("the images' labels are not used: {reason}"));
+    }
     let report = Report {
         n_images,
+        input,
         epochs,
         made: Made::of(monitor, &args.new.out)?,
     };
@@ -135,6 +151,9 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     if out.is_json() {
         out.document(&report)?;
     } else {
+        for line in told(input) {
+            out.line(line)?;
+        }
         if let Some(training) = &monitor.facts().training {
             out.line(format_args!(
                 "distilled   {} epochs over {n_images} images; loss {:.4}, agreement {} in epoch {}",
@@ -148,6 +167,33 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     }
     out.flush()?;
     Ok(Ending::Fine)
+}
+
+/// What labelled images said about the classifier's input.
+fn told(input: &InputCheck) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(choice) = &input.choice {
+        let share = |tried: &Tried| percent(tried.n_right as f64 / tried.n_images.max(1) as f64);
+        let next = match choice.tried.as_slice() {
+            [chosen, next, ..] => format!(
+                ": {} of {} labelled images right; the next, {}, {}",
+                share(chosen),
+                chosen.n_images,
+                next.candidate.name,
+                share(next)
+            ),
+            _ => String::new(),
+        };
+        lines.push(format!("input       {}, chosen by accuracy{next}", choice.chosen.name));
+    }
+    if let Some(found) = &input.accuracy {
+        lines.push(format!(
+            "classifier  right about {} of {} labelled images",
+            interval(found.accuracy),
+            found.n_images
+        ));
+    }
+    lines
 }
 
 impl FitArgs {
@@ -165,6 +211,7 @@ impl FitArgs {
             .dense(self.dense as usize)
             .seed(self.seed)
             .class_names(self.new.class_names())
+            .force(self.force)
             .options(self.new.options())
             .checkpoint(self.checkpoint.clone());
         match self.augment {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod corrupt;
 mod detect;
 mod exit;
@@ -41,7 +42,7 @@ struct Cli {
 
 const EXAMPLE: &str = "\
 Example:
-  riptide fit --classifier model.onnx --images training/ --out monitor
+  riptide fit --classifier model.onnx --preprocessing imagenet --images training/ --out monitor
   riptide detect --monitor monitor --images today/ --exit-code
 
 Exit codes: 0 fine, 1 error, 2 usage, 3 drift found (only with --exit-code)";
@@ -52,6 +53,8 @@ enum Command {
     Fit(Box<fit::FitArgs>),
     /// Make a monitor from a classifier and a distilled network that already exist
     Import(Box<import::ImportArgs>),
+    /// Compare a classifier's answers with those that it gives in your own program
+    Check(Box<check::CheckArgs>),
     /// Score images: how harmful each is to the classifier
     Score(score::ScoreArgs),
     /// Tell whether batches of images have drifted, and how large a part of them is harmful
@@ -103,6 +106,7 @@ fn run(command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::Fit(args) => fit::run(*args),
         Command::Import(args) => import::run(*args),
+        Command::Check(args) => check::run(*args),
         Command::Score(args) => score::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Predict(args) => predict::run(args),

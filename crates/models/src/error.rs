@@ -233,11 +233,11 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// The same error for images that come after `images` others: an index of an image counts from the first of all.
+    /// The same error about images of which the first was number `first` of more: indices count among all of them.
     #[must_use]
-    pub fn after(mut self, images: usize) -> Self {
+    pub fn counted_from(mut self, first: usize) -> Self {
         if let Self::NotProbabilities { image, .. } = &mut self {
-            *image += images;
+            *image = first.saturating_add(*image);
         }
         self
     }

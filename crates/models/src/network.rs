@@ -210,7 +210,7 @@ impl Network {
             let n = chunk.len() / bytes;
             let batch = Tensor::from_slice(chunk, (n, height, width, 3), &Device::Cpu)?;
             let done = all.len() / self.n_classes().max(1);
-            let rows = self.probabilities(&batch).map_err(|error| error.after(done))?;
+            let rows = self.probabilities(&batch).map_err(|error| error.counted_from(done))?;
             all.extend(rows.flatten_all()?.to_vec1::<f32>()?);
             progress(n);
         }

@@ -125,7 +125,9 @@ impl NetworkPair {
                     let images = Tensor::from_slice(chunk, (n, h, w, 3), &Device::Cpu)?;
                     let done = all.len();
                     let values = |network: &Network| -> Result<Vec<f32>, ModelError> {
-                        let rows = network.probabilities(&images).map_err(|error| error.after(done))?;
+                        let rows = network
+                            .probabilities(&images)
+                            .map_err(|error| error.counted_from(done))?;
                         Ok(rows.flatten_all()?.to_vec1()?)
                     };
                     (values(&self.classifier)?, values(&self.distilled)?)

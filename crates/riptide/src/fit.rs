@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
-use riptide_detectors::{Answers, Probabilities, Score, ScoreKind};
+use riptide_detectors::{Answers, Probabilities, Score, ScoreKind, check_rows};
 use riptide_files::{Progress, Silent, Unit};
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
@@ -18,6 +18,7 @@ use crate::facts::TrainingFacts;
 use crate::images::Images;
 use crate::monitor::{Monitor, Parts, Probe, facts_of};
 use crate::options::Options;
+use crate::pipeline::{InputCheck, vet};
 use crate::training::{Epoch, Lesson, Resume, Training};
 
 /// Distils a small network from a classifier and makes a [`Monitor`] of both.
@@ -60,14 +61,16 @@ pub struct Fit {
     pub conv_layers: usize,
     /// Units of the distilled network's first dense layer; 40 by default.
     pub dense: usize,
-    /// What raw images go through before the distilled network; by default what they go through before the classifier, or
-    /// scaling by instance if that is a function.
+    /// What raw images go through before the distilled network; by default what they go through before the classifier, in
+    /// [moderate](Preprocessing::moderate) numbers, or scaling by instance if that is a function.
     pub preprocessing: Option<Preprocessing>,
     /// Decides the initial weights, the order of the images and which are kept apart.
     pub seed: u64,
     /// The classes' names in the order of the classifier's outputs; by default those of the images if the classifier gets most
     /// of them right, else numbers.
     pub class_names: Option<Vec<String>>,
+    /// Whether a classifier of [low accuracy](crate::pipeline::Accuracy::is_low) on the images' labels is taken all the same.
+    pub force: bool,
     /// How the monitor judges scores.
     pub options: Options,
     /// A folder that keeps a checkpoint after each epoch; a fit that was stopped goes on from it.
@@ -93,6 +96,7 @@ impl Default for Fit {
             preprocessing: None,
             seed: recipe.seed,
             class_names: None,
+            force: false,
             options: Options::default(),
             checkpoint: None,
         }
@@ -140,6 +144,8 @@ impl Fit {
         seed: u64;
         /// Sets the classes' names.
         class_names: Option<Vec<String>>;
+        /// Sets whether a classifier of low accuracy is taken all the same.
+        force: bool;
         /// Sets how the monitor judges scores.
         options: Options;
         /// Sets the folder that keeps checkpoints.
@@ -153,6 +159,8 @@ impl Fit {
     /// # Errors
     /// [`Error::Images`] and [`Error::ImageSize`] for images that cannot be read or have another size than the classifier
     /// takes, [`Error::TooFew`], [`Error::Classifier`] or [`Error::Network`] if a network fails or the training diverges,
+    /// [`Error::Answer`] if one gives no probabilities, [`Error::Undecided`] if what images go through before the classifier is not
+    /// known and labels do not tell, [`Error::LowAccuracy`] if it is hardly ever right about the images' labels,
     /// [`Error::Option`] for an option out of range.
     pub fn run<'a>(&self, classifier: impl Into<Classifier>, images: impl Into<Images<'a>>) -> Result<Monitor> {
         Ok(self.run_with(classifier, images, None, &mut Silent)?.monitor)
@@ -172,7 +180,8 @@ impl Fit {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
         let images: Images<'a> = images.into();
-        let name = images.name().to_owned();
+        let (name, framing) = (images.name().to_owned(), images.framing());
+        let files = images.files().map(<[_]>::to_vec);
         let images = images.read_all(classifier.input_size())?;
         let n_reference = match reference {
             Some(_) => 0,
@@ -191,33 +200,52 @@ impl Fit {
         if n_reference + self.n_validation >= images.len() {
             return Err(too_few(&format!("{} validation images", self.n_validation)));
         }
+        let (classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)
+            .map_err(|error| error.at(|image| image, files.as_deref()))?;
         let mut order: Vec<usize> = (0..images.len()).collect();
         if reference.is_none() || self.n_validation > 0 {
             order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
         }
         let (kept, rest) = order.split_at(n_reference);
-        let (validation, training) = rest.split_at(self.n_validation);
+        let (validation_places, training_places) = rest.split_at(self.n_validation);
         let reference = match reference {
             Some(reference) => reference,
             None => images.select(kept)?.into(),
         };
-        let validation = match validation {
+        let validation = match validation_places {
             [] => None,
             chosen => Some(images.select(chosen)?),
         };
         // Nothing was kept apart, so the images need not be copied.
         let training = match kept.is_empty() && validation.is_none() {
             true => images,
-            false => images.select(training)?,
+            false => images.select(training_places)?,
         };
-        let (distilled, facts, epochs) = self.distil(&classifier, &training, validation.as_ref(), progress)?;
+        let of_classifier = classifier.class_names().map(<[_]>::to_vec);
+        let class_names = self.class_names.clone().or(of_classifier);
+        // Validation images count after those that are trained on.
+        let of_training = training_places
+            .iter()
+            .chain(validation_places)
+            .copied()
+            .collect::<Vec<_>>();
+        let in_training = |image: usize| of_training.get(image).copied().unwrap_or(image);
+        let (distilled, facts, epochs) = self
+            .distil(&classifier, &training, validation.as_ref(), progress)
+            .map_err(|error| error.at(in_training, files.as_deref()))?;
         let pair = Pair::new(classifier, distilled)?;
         let settings = Import {
-            class_names: self.class_names.clone(),
+            class_names,
             options: self.options.clone(),
         };
-        let monitor = settings.judge(pair, reference, Some(facts), progress)?;
-        Ok(Fitted { monitor, epochs })
+        let mut monitor = settings
+            .judge(pair, reference, Some(facts), progress)
+            .map_err(|error| match kept.is_empty() {
+                true => error,
+                false => error.at(|image| kept.get(image).copied().unwrap_or(image), files.as_deref()),
+            })?;
+        monitor.set_framing(framing);
+        Ok(Fitted { monitor, epochs, input })
     }
 
     /// The distilled network before its training: this fit's layers and seed, the classifier's images and classes.
@@ -235,7 +263,7 @@ impl Fit {
             n_dense: self.dense,
             preprocessing: self
                 .preprocessing
-                .or_else(|| classifier.preprocessing())
+                .or_else(|| classifier.preprocessing().map(Preprocessing::moderate))
                 .unwrap_or_default(),
             ..Default::default()
         };
@@ -293,6 +321,8 @@ pub struct Fitted {
     pub monitor: Monitor,
     /// What each epoch of the training came to.
     pub epochs: Vec<Epoch>,
+    /// What labelled images said about the classifier's input.
+    pub input: InputCheck,
 }
 
 /// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
@@ -345,8 +375,14 @@ impl Import {
         };
         let (mut labels, mut class_names, mut probe) = (Vec::new(), Vec::new(), None);
         progress.begin("scoring the reference", reference.remaining(), Unit::Images);
+        let framing = reference.framing();
         while let Some((first, chunk)) = reference.next_chunk(pair.input_size())? {
-            all.extend(&pair.probabilities(&chunk)?)?;
+            let rows = pair.probabilities(&chunk).and_then(|rows| {
+                check_rows(&rows.classifier, n_classes, "classifier")?;
+                check_rows(&rows.distilled, n_classes, "distilled network")?;
+                Ok(rows)
+            });
+            all.extend(&rows.map_err(|error| error.after(first, reference.files()))?)?;
             progress.advance(chunk.len() as u64);
             labels.extend_from_slice(chunk.labels().unwrap_or_default());
             class_names = chunk.class_names().to_vec();
@@ -373,7 +409,8 @@ impl Import {
         };
         let scores = ScoreKind::default().score((&all).into())?;
         let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
-        let facts = facts_of(&pair, class_names, &scores, Some(&answers), probe.as_ref(), training);
+        let mut facts = facts_of(&pair, class_names, &scores, Some(&answers), probe.as_ref(), training);
+        facts.framing = framing;
         Monitor::from_parts(Parts {
             facts,
             options: self.options.clone(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use riptide_datasets::{ImageSet, ImageSource, OpenOptions};
+use riptide_datasets::{Framing, ImageSet, ImageSource, OpenOptions};
 
 use crate::error::{Error, Result};
 use crate::locate::locate;
@@ -16,6 +16,7 @@ pub struct Images<'a> {
     source: Box<dyn ImageSource + 'a>,
     name: String,
     files: Option<Vec<PathBuf>>,
+    framing: Framing,
     next: usize,
 }
 
@@ -37,7 +38,10 @@ impl Images<'static> {
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let source = riptide_datasets::open(locate(path)?, options)?;
-        Ok(Self::named(path.display().to_string(), source))
+        Ok(Self {
+            framing: options.pictures.framing,
+            ..Self::named(path.display().to_string(), source)
+        })
     }
 }
 
@@ -48,8 +52,14 @@ impl<'a> Images<'a> {
             files: source.files(),
             source: Box::new(source),
             name: name.into(),
+            framing: Framing::Keep,
             next: 0,
         }
+    }
+
+    /// How picture files are framed when they are read; a monitor that is fitted on these images keeps it.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// How many images are still to come, if that is known.

@@ -37,6 +37,8 @@
 //! | flag single images | [`Monitor::predict`] |
 //! | see where the harm sits | [`Monitor::explain`] |
 //! | read images from anywhere | [`Images`] |
+//! | say what images go through before the classifier | [`pipeline`], [`Classifier::open_with`] |
+//! | compare the classifier's answers with your own program's | [`check()`] |
 //! | judge otherwise | [`Options`], [`Monitor::with_options`] |
 //! | train a classifier, or a distilled network by itself | [`training`] |
 //!
@@ -53,6 +55,8 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod check;
 mod classifier;
 mod dataset;
 mod encoding;
@@ -66,12 +70,15 @@ mod locate;
 mod monitor;
 mod options;
 mod outcome;
+pub mod pipeline;
+mod probabilities;
 mod saved;
 mod score;
 #[cfg(test)]
 mod testing;
 pub mod training;
 
+pub use check::{Agreement, Expected, check, check_candidates};
 pub use classifier::{Classifier, ModuleOutput, open_network};
 pub use dataset::{Dataset, shipped_networks};
 pub use error::{BoxError, Error, Result};
@@ -84,6 +91,7 @@ pub use locate::locate;
 pub use monitor::Monitor;
 pub use options::Options;
 pub use outcome::{Decision, Outcome, Outcomes};
+pub use probabilities::ProbabilitiesFile;
 pub use score::{Row, ScoreStream, Scored, Scores};
 
 pub use riptide_corruptions as corruptions;

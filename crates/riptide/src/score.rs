@@ -6,7 +6,7 @@ use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Probabilities};
 
 use crate::classifier::Pair;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::images::Images;
 
@@ -76,9 +76,13 @@ impl<'a> ScoreStream<'a> {
         let Some((first, images)) = self.images.next_chunk(self.pair.input_size())? else {
             return Ok(None);
         };
-        let probabilities = self.pair.probabilities(&images)?;
-        let scores = self.facts.score_probabilities(&probabilities)?;
         let files = self.images.files();
+        let ask = || {
+            let probabilities = self.pair.probabilities(&images)?;
+            let scores = self.facts.score_probabilities(&probabilities)?;
+            Ok((probabilities, scores))
+        };
+        let (probabilities, scores) = ask().map_err(|error: Error| error.after(first, files))?;
         Ok(Some(Scored {
             first,
             files: files.and_then(|files| Some(files.get(first..first + images.len())?.to_vec())),

@@ -2,9 +2,10 @@
 
 use crate::support::{document, names, output, refused};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "fit",
     "import",
+    "check",
     "score",
     "detect",
     "predict",
