@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use riptide::pipeline::{InputCheck, Tried};
 use riptide::prelude::*;
 use riptide::training::Epoch;
-use riptide::{Facts, Fitted};
+use riptide::{Facts, FewImages, Fitted, Found, SelfTest, SelfTested};
 use serde::Serialize;
 
 use crate::args::{ClassifierArgs, Common, ImagesArgs, NewMonitorArgs, hint};
 use crate::exit::{Ending, say};
-use crate::output::{Output, interval, percent};
+use crate::output::{Column, Output, interval, percent, table};
 use crate::progress::Bar;
 use crate::train::Augment;
 
@@ -35,9 +35,10 @@ pub struct FitArgs {
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "reference", value_parser = clap::value_parser!(u32).range(1..))]
     n_ref: u32,
 
-    /// Images that are kept apart to choose the best epoch [default: none; the last epoch is taken]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    validation: u32,
+    /// Images that are kept apart to choose the best epoch; 0: the last epoch is taken [default: a tenth of all, from 100, at most a
+    /// fifth of all, to 1,000]
+    #[arg(long, value_name = "N")]
+    validation: Option<u32>,
 
     /// Passes over the images
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -59,21 +60,30 @@ pub struct FitArgs {
     #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
 
-    /// How images are varied [default: flip]
+    /// How images are varied [default: jitter-flip]
     #[arg(long, value_enum, value_name = "HOW")]
     augment: Option<Augment>,
 
-    /// Filters of the distilled network's first convolution; the next have half and a quarter of them
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(4..=4096))]
-    filters: u32,
+    /// Filters of the distilled network's first convolution; the next have half and a quarter of them [default: 256]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=4096))]
+    filters: Option<u32>,
 
-    /// Convolutions of the distilled network, 1 to 3
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3))]
-    conv_layers: u32,
+    /// Convolutions of the distilled network, 1 to 3 [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3))]
+    conv_layers: Option<u32>,
 
-    /// Units of the distilled network's first dense layer
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    dense: u32,
+    /// Units of the distilled network's first dense layer [default: one for each class, from 40 to 512]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    dense: Option<u32>,
+
+    /// Divide the images' height and width by this number before the distilled network [default: the least that brings them to
+    /// 64 pixels or fewer]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    shrink: Option<u32>,
+
+    /// Do not try the monitor on corrupted images of its own
+    #[arg(long)]
+    no_self_test: bool,
 
     /// Decides the initial weights, the order of the images and which are kept apart
     #[arg(long, default_value_t = 0)]
@@ -99,6 +109,10 @@ struct Report<'a> {
     n_images: usize,
     input: &'a InputCheck,
     epochs: &'a [Epoch],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    few_images: Option<FewImages>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    self_test: Option<&'a SelfTested>,
     #[serde(flatten)]
     made: Made<'a>,
 }
@@ -120,31 +134,45 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     let classifier = args.classifier.load()?;
     let images = args.images.open_for(&classifier)?;
     let reference = match &args.reference {
-        Some(path) => Some(
-            args.images
-                .reading
-                .open(path, classifier.input_size(), classifier.framing())?,
-        ),
+        Some(path) => {
+            let (size, framing) = (classifier.input_size(), classifier.framing());
+            Some(args.images.reading.open(path, size, framing)?)
+        }
         None => None,
     };
     let fit = args.fit();
     let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
     let Fitted {
-        monitor, epochs, input, ..
+        monitor,
+        epochs,
+        held_out,
+        few_images,
+        input,
+        ..
     } = &fitted;
+    if let Some(reason) = &input.unused_labels {
+        say(&format!("the images' labels are not used: {reason}"));
+    }
     monitor.save(&args.new.out)?;
+    let self_test = match args.no_self_test {
+        true => None,
+        false => {
+            let images = held_out.sample(SELF_TEST)?;
+            let test = SelfTest::default().seed(args.seed);
+            Some(test.run(monitor, &images, &mut Bar::new())?)
+        }
+    };
     let n_images = monitor
         .facts()
         .training
         .as_ref()
         .map_or(0, |training| training.n_images);
-    if let Some(reason) = &input.unused_labels {
-        say(&format!("the images' labels are not used: {reason}"));
-    }
     let report = Report {
         n_images,
         input,
         epochs,
+        few_images: *few_images,
+        self_test: self_test.as_ref(),
         made: Made::of(monitor, &args.new.out)?,
     };
     let mut out = Output::new(args.common.json);
@@ -163,10 +191,67 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
                 training.epoch,
             ))?;
         }
+        if let Some(share) = fitted.relative_cost {
+            out.line(format_args!("cost        {} of the classifier's time", percent(share)))?;
+        }
         report.made.tell(&mut out)?;
+        if let Some(tested) = &self_test {
+            tell(tested, &mut out)?;
+        }
+    }
+    if let Some(few) = few_images {
+        say(&format!("warning: {few}"));
     }
     out.flush()?;
     Ok(Ending::Fine)
+}
+
+/// Images that the self-test corrupts, at most: each goes through both networks eleven times.
+const SELF_TEST: usize = 500;
+
+/// Prints what a self-test found: how many answers each corruption flipped, and how often that was found.
+fn tell(tested: &SelfTested, out: &mut Output) -> anyhow::Result<()> {
+    let sizes: Vec<String> = tested
+        .clean
+        .iter()
+        .map(|found| format!("found at {}", found.batch_size))
+        .collect();
+    out.line(format_args!(
+        "self-test   {} images, corrupted; how many answers changed, and how many batches of each size were found harmful",
+        tested.n_images,
+    ))?;
+    let shares = |found: &[Found]| -> Vec<String> { found.iter().map(|found| percent(found.share)).collect() };
+    let mut columns = vec![Column::left("corruption"), Column::right("flipped")];
+    columns.extend(sizes.iter().map(|size| Column::right(size)));
+    let mut clean = vec!["clean".to_owned(), percent(0.0)];
+    clean.extend(shares(&tested.clean));
+    let mut rows = vec![clean];
+    for row in &tested.rows {
+        let mut cells = vec![
+            format!("{} {}", row.corruption, row.severity.get()),
+            percent(row.flipped),
+        ];
+        cells.extend(shares(&row.found));
+        rows.push(cells);
+    }
+    out.line(format_args!("{}", table(&columns, &rows)))?;
+    for row in tested.missed() {
+        out.line(format_args!(
+            "not found: {} {}, which flips {} of the answers",
+            row.corruption,
+            row.severity.get(),
+            percent(row.flipped)
+        ))?;
+    }
+    for row in tested.false_alarms() {
+        out.line(format_args!(
+            "false alarm: {} {}, which flips only {} of the answers",
+            row.corruption,
+            row.severity.get(),
+            percent(row.flipped)
+        ))?;
+    }
+    Ok(())
 }
 
 /// What labelled images said about the classifier's input.
@@ -200,15 +285,16 @@ impl FitArgs {
     fn fit(&self) -> Fit {
         let fit = Fit::default()
             .n_reference(self.n_ref as usize)
-            .n_validation(self.validation as usize)
+            .n_validation(self.validation.map(|n| n as usize))
             .epochs(self.epochs)
             .patience(self.patience)
             .batch_size(self.batch_size as usize)
             .learning_rate(self.learning_rate)
             .temperature(self.temperature)
-            .filters(self.filters as usize)
-            .conv_layers(self.conv_layers as usize)
-            .dense(self.dense as usize)
+            .filters(self.filters.map(|n| n as usize))
+            .conv_layers(self.conv_layers.map(|n| n as usize))
+            .dense(self.dense.map(|n| n as usize))
+            .shrink(self.shrink.map(|n| n as usize))
             .seed(self.seed)
             .class_names(self.new.class_names())
             .force(self.force)

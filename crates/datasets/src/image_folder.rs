@@ -191,6 +191,12 @@ impl ImageSource for ImageFolder {
         ImageSet::new(pixels, height, width, labels, self.class_names.clone()).map(Some)
     }
 
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        let files = places.iter().filter_map(|place| self.waiting.get(*place).cloned());
+        self.waiting = files.collect();
+        self.next_chunk(places.len())
+    }
+
     fn remaining(&self) -> Option<u64> {
         Some(self.waiting.len() as u64)
     }

@@ -54,6 +54,7 @@ pub mod onnx;
 mod pair;
 pub mod plan;
 pub mod preprocess;
+mod shrink;
 #[cfg(feature = "train")]
 pub mod train;
 mod weights;

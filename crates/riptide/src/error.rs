@@ -15,6 +15,10 @@ pub enum Error {
     #[error(transparent)]
     Images(Box<riptide_datasets::DatasetError>),
 
+    /// Images could not be corrupted.
+    #[error(transparent)]
+    Corruption(#[from] riptide_corruptions::CorruptionError),
+
     /// A network could not be read, run or trained.
     #[error(transparent)]
     Network(Box<riptide_models::ModelError>),
@@ -127,6 +131,18 @@ pub enum Error {
         value: String,
         /// The range allowed.
         expected: &'static str,
+    },
+
+    /// A distilled network is no nearer to its classifier after its training than before.
+    #[error(
+        "the distilled network learned nothing: its divergence from the classifier was {began:.3} before the training and is \
+         {ended:.3} after it; lower the learning rate"
+    )]
+    NothingLearned {
+        /// The mean divergence KL(classifier || distilled network) before the training.
+        began: f64,
+        /// The same afterwards.
+        ended: f64,
     },
 
     /// There are no images, or too few.

@@ -1,10 +1,12 @@
 //! From a classifier and clean images to a monitor.
 
+mod gather;
+mod held_out;
+mod spill;
+mod split;
+
 use std::path::PathBuf;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Probabilities, Score, ScoreKind, check_rows};
 use riptide_files::{Progress, Silent, Unit};
@@ -20,6 +22,9 @@ use crate::monitor::{Monitor, Parts, Probe, facts_of};
 use crate::options::Options;
 use crate::pipeline::{InputCheck, vet};
 use crate::training::{Epoch, Lesson, Resume, Training};
+use gather::{Gather, Gathered};
+pub use held_out::{FewImages, HeldOut};
+use split::{Split, usual_validation};
 
 /// Distils a small network from a classifier and makes a [`Monitor`] of both.
 ///
@@ -41,8 +46,12 @@ use crate::training::{Epoch, Lesson, Resume, Training};
 pub struct Fit {
     /// Images that are kept apart as the reference, at most a fifth of all; 1,000 by default.
     pub n_reference: usize,
-    /// Images that are kept apart to choose the best epoch; by default none, and the last epoch is taken.
-    pub n_validation: usize,
+    /// Images that are kept apart to choose the best epoch; with none, the last epoch is taken. By default a tenth of all, but at
+    /// least 100 unless that is more than a fifth, and at most 1,000: from few images the last epochs learn them by heart.
+    pub n_validation: Option<usize>,
+    /// Images that [`Fitted::held_out`] holds at most, at their full size; 2,000 by default. The reference is held in any case if it
+    /// is part of the images.
+    pub n_held_out: usize,
     /// Passes over the images; 20 by default.
     pub epochs: u32,
     /// Images of a training step; 128 by default.
@@ -51,16 +60,20 @@ pub struct Fit {
     pub learning_rate: f64,
     /// Temperature of the classifier's outputs that the distilled network learns from; 1 by default.
     pub temperature: f64,
-    /// How images are varied; mirrored by default. Crops are too many for the classifier's outputs to be kept.
+    /// How images are varied; mirrored and shifted by default, with the classifier's outputs for the unshifted image. Crops are too
+    /// many for the classifier's outputs to be kept.
     pub augmentation: Augmentation,
     /// Stop after so many epochs without a lower validation loss; by default all epochs are run.
     pub patience: Option<u32>,
-    /// Filters of the distilled network's first convolution; the next have half and a quarter of them. 256 by default.
-    pub filters: usize,
-    /// Convolutions of the distilled network, 1 to 3; 3 by default.
-    pub conv_layers: usize,
-    /// Units of the distilled network's first dense layer; 40 by default.
-    pub dense: usize,
+    /// Filters of the distilled network's first convolution; the next have half and a quarter of them. This and the next three
+    /// follow by default from the images' size and the number of classes, see [`DistilledCnnConfig::sized`].
+    pub filters: Option<usize>,
+    /// Convolutions of the distilled network, 1 to 3.
+    pub conv_layers: Option<usize>,
+    /// Units of the distilled network's first dense layer.
+    pub dense: Option<usize>,
+    /// By how much images are made smaller before the distilled network; 1 leaves them as they are.
+    pub shrink: Option<usize>,
     /// What raw images go through before the distilled network; by default what they go through before the classifier, in
     /// [moderate](Preprocessing::moderate) numbers, or scaling by instance if that is a function.
     pub preprocessing: Option<Preprocessing>,
@@ -80,19 +93,20 @@ pub struct Fit {
 impl Default for Fit {
     fn default() -> Self {
         let recipe = Recipe::distilled(20);
-        let sizes = DistilledCnnConfig::default();
         Self {
             n_reference: 1000,
-            n_validation: 0,
+            n_validation: None,
+            n_held_out: 2000,
             epochs: recipe.epochs,
             batch_size: recipe.batch_size,
             learning_rate: recipe.learning_rate,
             temperature: 1.0,
-            augmentation: recipe.augmentation,
+            augmentation: Augmentation::JitterFlip,
             patience: None,
-            filters: sizes.n_filters1,
-            conv_layers: sizes.n_conv_layers,
-            dense: sizes.n_dense,
+            filters: None,
+            conv_layers: None,
+            dense: None,
+            shrink: None,
             preprocessing: None,
             seed: recipe.seed,
             class_names: None,
@@ -103,15 +117,27 @@ impl Default for Fit {
     }
 }
 
+/// One setter a field; what may be left to the library takes a value or `None`.
 macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
+    () => {};
+    ($(#[$doc:meta])* $name:ident: Option<$type:ty>; $($rest:tt)*) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $name: impl Into<Option<$type>>) -> Self {
+            self.$name = $name.into();
+            self
+        }
+        setters! { $($rest)* }
+    };
+    ($(#[$doc:meta])* $name:ident: $type:ty; $($rest:tt)*) => {
         $(#[$doc])*
         #[must_use]
         pub fn $name(mut self, $name: $type) -> Self {
             self.$name = $name;
             self
         }
-    )*};
+        setters! { $($rest)* }
+    };
 }
 
 impl Fit {
@@ -119,7 +145,9 @@ impl Fit {
         /// Sets how many images are kept apart as the reference.
         n_reference: usize;
         /// Sets how many images are kept apart to choose the best epoch.
-        n_validation: usize;
+        n_validation: Option<usize>;
+        /// Sets how many images are handed on at their full size, at most.
+        n_held_out: usize;
         /// Sets the number of passes over the images.
         epochs: u32;
         /// Sets the number of images of a training step.
@@ -133,11 +161,13 @@ impl Fit {
         /// Stops after so many epochs without a lower validation loss.
         patience: Option<u32>;
         /// Sets the filters of the distilled network's first convolution.
-        filters: usize;
+        filters: Option<usize>;
         /// Sets the number of the distilled network's convolutions.
-        conv_layers: usize;
+        conv_layers: Option<usize>;
         /// Sets the units of the distilled network's first dense layer.
-        dense: usize;
+        dense: Option<usize>;
+        /// Sets by how much images are made smaller before the distilled network.
+        shrink: Option<usize>;
         /// Sets what raw images go through before the distilled network.
         preprocessing: Option<Preprocessing>;
         /// Sets what decides every random choice.
@@ -154,14 +184,16 @@ impl Fit {
 
     /// Fits a monitor to a classifier on clean images, part of which are kept apart as its reference.
     ///
-    /// The images are held in memory.
+    /// The images are read once, a chunk at a time, and may be more than fit into memory: what is held of each is the size that
+    /// the distilled network sees (at most 64 x 64 pixels by default) and the classifier's outputs. Only those that are kept apart
+    /// are held at their full size. A stream that does not say how many images it has goes through a temporary file.
     ///
     /// # Errors
     /// [`Error::Images`] and [`Error::ImageSize`] for images that cannot be read or have another size than the classifier
     /// takes, [`Error::TooFew`], [`Error::Classifier`] or [`Error::Network`] if a network fails or the training diverges,
-    /// [`Error::Answer`] if one gives no probabilities, [`Error::Undecided`] if what images go through before the classifier is not
-    /// known and labels do not tell, [`Error::LowAccuracy`] if it is hardly ever right about the images' labels,
-    /// [`Error::Option`] for an option out of range.
+    /// [`Error::NothingLearned`] if it ends no better than it began, [`Error::Answer`] if a network gives no probabilities,
+    /// [`Error::Undecided`] if what images go through before the classifier is not known and labels do not tell,
+    /// [`Error::LowAccuracy`] if it is hardly ever right about the images' labels, [`Error::Option`] for an option out of range.
     pub fn run<'a>(&self, classifier: impl Into<Classifier>, images: impl Into<Images<'a>>) -> Result<Monitor> {
         Ok(self.run_with(classifier, images, None, &mut Silent)?.monitor)
     }
@@ -179,73 +211,102 @@ impl Fit {
     ) -> Result<Fitted> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
-        let images: Images<'a> = images.into();
-        let (name, framing) = (images.name().to_owned(), images.framing());
-        let files = images.files().map(<[_]>::to_vec);
-        let images = images.read_all(classifier.input_size())?;
-        let n_reference = match reference {
-            Some(_) => 0,
-            None => self.n_reference.min(images.len() / 5),
+        let images = images.into();
+        let (framing, files) = (images.framing(), images.files().map(<[_]>::to_vec));
+        let (classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
+        let images = spill::counted(images, classifier.input_size())?;
+        let split = self.split(&images, reference.is_none())?;
+        let recipe = self.recipe();
+        let indices = split.reference_indices();
+        let gather = Gather {
+            classifier: &classifier,
+            config: &self.config(&classifier),
+            recipe: &recipe,
+            temperature: self.temperature,
+            n_full: self.n_held_out.saturating_sub(split.n_reference()),
+            split,
+            folder: self.checkpoint.as_ref(),
         };
-        let too_few = |what: &str| Error::TooFew {
-            name: name.clone(),
-            reason: format!(
-                "{} images are too few to keep {what} apart; give more images",
-                images.len()
-            ),
-        };
-        if reference.is_none() && n_reference == 0 {
-            return Err(too_few("a reference"));
-        }
-        if n_reference + self.n_validation >= images.len() {
-            return Err(too_few(&format!("{} validation images", self.n_validation)));
-        }
-        let (classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)
-            .map_err(|error| error.at(|image| image, files.as_deref()))?;
-        let mut order: Vec<usize> = (0..images.len()).collect();
-        if reference.is_none() || self.n_validation > 0 {
-            order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        }
-        let (kept, rest) = order.split_at(n_reference);
-        let (validation_places, training_places) = rest.split_at(self.n_validation);
-        let reference = match reference {
-            Some(reference) => reference,
-            None => images.select(kept)?.into(),
-        };
-        let validation = match validation_places {
-            [] => None,
-            chosen => Some(images.select(chosen)?),
-        };
-        // Nothing was kept apart, so the images need not be copied.
-        let training = match kept.is_empty() && validation.is_none() {
-            true => images,
-            false => images.select(training_places)?,
-        };
-        let of_classifier = classifier.class_names().map(<[_]>::to_vec);
-        let class_names = self.class_names.clone().or(of_classifier);
-        // Validation images count after those that are trained on.
-        let of_training = training_places
-            .iter()
-            .chain(validation_places)
-            .copied()
-            .collect::<Vec<_>>();
-        let in_training = |image: usize| of_training.get(image).copied().unwrap_or(image);
-        let (distilled, facts, epochs) = self
-            .distil(&classifier, &training, validation.as_ref(), progress)
-            .map_err(|error| error.at(in_training, files.as_deref()))?;
-        let pair = Pair::new(classifier, distilled)?;
+        let gathered = gather.run(images, progress)?;
+        let (distilled, facts, epochs) = self.distil(&classifier, &gathered, progress)?;
+        let Gathered {
+            reference: own, others, ..
+        } = gathered;
+        let pair = Pair::new(classifier.clone(), distilled)?;
         let settings = Import {
-            class_names,
+            class_names: self
+                .class_names
+                .clone()
+                .or_else(|| classifier.class_names().map(<[_]>::to_vec)),
             options: self.options.clone(),
         };
-        let mut monitor = settings
-            .judge(pair, reference, Some(facts), progress)
-            .map_err(|error| match kept.is_empty() {
-                true => error,
-                false => error.at(|image| kept.get(image).copied().unwrap_or(image), files.as_deref()),
-            })?;
+        let (mut monitor, reference) = match reference {
+            Some(apart) => settings.judge(pair, apart, Some(facts), self.n_held_out, progress)?,
+            None => {
+                let judged = settings.judge(pair, (&own).into(), Some(facts), 0, progress);
+                let place = |image: usize| indices.get(image).copied().unwrap_or(image);
+                (judged.map_err(|error| error.at(place, files.as_deref()))?.0, own)
+            }
+        };
         monitor.set_framing(framing);
-        Ok(Fitted { monitor, epochs, input })
+        Ok(Fitted {
+            relative_cost: held_out::relative_cost(&classifier, monitor.pair(), &reference)?,
+            few_images: FewImages::of(&monitor),
+            held_out: HeldOut { reference, others },
+            monitor,
+            epochs,
+            input,
+        })
+    }
+
+    /// Which images are kept apart.
+    fn split(&self, images: &Images<'_>, with_reference: bool) -> Result<Split> {
+        let n = usize::try_from(images.remaining().unwrap_or_default()).unwrap_or(usize::MAX);
+        let n_reference = match with_reference {
+            true => self.n_reference.min(n / 5),
+            false => 0,
+        };
+        let n_validation = self.n_validation.unwrap_or_else(|| usual_validation(n));
+        let too_few = |what: &str| Error::TooFew {
+            name: images.name().to_owned(),
+            reason: format!("{n} images are too few to keep {what} apart; give more images"),
+        };
+        if n == 0 {
+            return Err(images.none());
+        }
+        if with_reference && n_reference == 0 {
+            return Err(too_few("a reference"));
+        }
+        if n_reference.saturating_add(n_validation) >= n {
+            return Err(too_few(&format!("{n_validation} validation images")));
+        }
+        Ok(Split::new(n, n_reference, n_validation, self.seed))
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            augmentation: self.augmentation,
+            seed: self.seed,
+            ..Recipe::distilled(self.epochs)
+        }
+    }
+
+    /// The distilled network's layers.
+    fn config(&self, classifier: &Classifier) -> DistilledCnnConfig {
+        let sized = DistilledCnnConfig::sized(classifier.n_classes(), classifier.input_size());
+        DistilledCnnConfig {
+            n_filters1: self.filters.unwrap_or(sized.n_filters1),
+            n_conv_layers: self.conv_layers.unwrap_or(sized.n_conv_layers),
+            n_dense: self.dense.unwrap_or(sized.n_dense),
+            shrink: self.shrink.unwrap_or(sized.shrink),
+            preprocessing: self
+                .preprocessing
+                .or_else(|| classifier.preprocessing().map(Preprocessing::moderate))
+                .unwrap_or_default(),
+            ..sized
+        }
     }
 
     /// The distilled network before its training: this fit's layers and seed, the classifier's images and classes.
@@ -253,63 +314,47 @@ impl Fit {
     /// # Errors
     /// [`Error::Network`] if there can be no such network.
     pub fn untrained(&self, classifier: &Classifier) -> Result<Network> {
-        let (height, width) = classifier.input_size();
-        let config = DistilledCnnConfig {
-            n_classes: classifier.n_classes(),
-            height,
-            width,
-            n_filters1: self.filters,
-            n_conv_layers: self.conv_layers,
-            n_dense: self.dense,
-            preprocessing: self
-                .preprocessing
-                .or_else(|| classifier.preprocessing().map(Preprocessing::moderate))
-                .unwrap_or_default(),
-            ..Default::default()
-        };
-        Ok(Network::random(config, self.seed)?)
+        Ok(Network::random(self.config(classifier), self.seed)?)
     }
 
     fn distil(
         &self,
         classifier: &Classifier,
-        images: &ImageSet,
-        validation: Option<&ImageSet>,
+        gathered: &Gathered,
         progress: &mut dyn Progress,
     ) -> Result<(Network, TrainingFacts, Vec<Epoch>)> {
-        let untrained = self.untrained(classifier)?;
-        let recipe = Recipe {
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            augmentation: self.augmentation,
-            seed: self.seed,
-            ..Recipe::distilled(self.epochs)
-        };
-        let mut training = Training::new(recipe)
+        let config = self.config(classifier);
+        let mut training = Training::new(self.recipe())
             .temperature(self.temperature)
             .patience(self.patience);
         if let Some(folder) = &self.checkpoint {
             training = training.folder(folder, Resume::IfPossible).title("Distilled network");
         }
+        let lesson = Lesson::Answers {
+            training: &gathered.training_rows,
+            validation: &gathered.validation_rows,
+        };
+        // What is trained are the layers behind the shrinking, on images that are small already.
         let trained = training.run(
-            &untrained,
-            images,
-            validation,
-            Lesson::Classifier(classifier),
+            &Network::random(config.inner(), self.seed)?,
+            &gathered.training,
+            gathered.validation.as_ref(),
+            lesson,
             progress,
             |_| (),
         )?;
         let best = trained.epochs.iter().find(|epoch| epoch.epoch == trained.best_epoch);
         let facts = TrainingFacts {
-            n_images: images.len(),
-            n_validation: validation.map_or(0, ImageSet::len),
+            n_images: gathered.training.len(),
+            n_validation: gathered.validation.as_ref().map_or(0, ImageSet::len),
             epoch: trained.best_epoch,
             temperature: self.temperature,
             loss: best.map_or(0.0, |best| best.loss),
             agreement: best.map_or(0.0, |best| best.accuracy),
             seed: self.seed,
         };
-        Ok((trained.best, facts, trained.epochs))
+        let network = Network::new(config, trained.best.weights().clone())?;
+        Ok((network, facts, trained.epochs))
     }
 }
 
@@ -323,6 +368,13 @@ pub struct Fitted {
     pub epochs: Vec<Epoch>,
     /// What labelled images said about the classifier's input.
     pub input: InputCheck,
+    /// Clean images that the distilled network was not trained on.
+    pub held_out: HeldOut,
+    /// What the distilled network costs, as a share of the classifier's time, measured on a few images; none if the classifier
+    /// takes no time that can be measured. A tenth or less is usual.
+    pub relative_cost: Option<f64>,
+    /// Says so if the networks agree too seldom because there were few images.
+    pub few_images: Option<FewImages>,
 }
 
 /// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
@@ -357,17 +409,23 @@ impl Import {
     ) -> Result<Monitor> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
-        self.judge(Pair::new(classifier, distilled)?, reference.into(), None, progress)
+        let pair = Pair::new(classifier, distilled)?;
+        Ok(self.judge(pair, reference.into(), None, 0, progress)?.0)
     }
 
-    /// Scores the reference and puts the monitor together.
+    /// Scores the reference and puts the monitor together. Also gives an even sample of at most `n_kept` images.
     fn judge(
         &self,
         pair: Pair,
         mut reference: Images<'_>,
         training: Option<TrainingFacts>,
+        n_kept: usize,
         progress: &mut dyn Progress,
-    ) -> Result<Monitor> {
+    ) -> Result<(Monitor, ImageSet)> {
+        let (height, width) = pair.input_size();
+        let mut kept = ImageSet::unlabelled(Vec::new(), height, width)?;
+        let total = reference.remaining().and_then(|n| usize::try_from(n).ok());
+        let step = total.map_or(1, |n| n.div_ceil(n_kept.max(1))).max(1);
         let n_classes = pair.distilled().n_classes();
         let mut all = Probabilities {
             n_classes,
@@ -388,7 +446,11 @@ impl Import {
             class_names = chunk.class_names().to_vec();
             if first == 0 {
                 probe = Probe::of(&pair, &chunk)?;
+                kept = chunk.slice(0..0)?;
             }
+            let sample = (0..chunk.len()).filter(|index| (first + index).is_multiple_of(step));
+            let sample: Vec<usize> = sample.take(n_kept - kept.len()).collect();
+            kept.append(&chunk.select(&sample)?)?;
         }
         progress.end();
         if all.is_empty() {
@@ -411,14 +473,15 @@ impl Import {
         let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
         let mut facts = facts_of(&pair, class_names, &scores, Some(&answers), probe.as_ref(), training);
         facts.framing = framing;
-        Monitor::from_parts(Parts {
+        let monitor = Monitor::from_parts(Parts {
             facts,
             options: self.options.clone(),
             pair,
             scores,
             answers: Some(answers),
             probe,
-        })
+        })?;
+        Ok((monitor, kept))
     }
 }
 

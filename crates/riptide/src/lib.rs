@@ -39,6 +39,7 @@
 //! | read images from anywhere | [`Images`] |
 //! | say what images go through before the classifier | [`pipeline`], [`Classifier::open_with`] |
 //! | compare the classifier's answers with your own program's | [`check()`] |
+//! | see which harm a monitor would find, before it is relied on | [`SelfTest`] |
 //! | judge otherwise | [`Options`], [`Monitor::with_options`] |
 //! | train a classifier, or a distilled network by itself | [`training`] |
 //!
@@ -74,6 +75,7 @@ pub mod pipeline;
 mod probabilities;
 mod saved;
 mod score;
+mod selftest;
 #[cfg(test)]
 mod testing;
 pub mod training;
@@ -85,7 +87,7 @@ pub use error::{BoxError, Error, Result};
 pub use explain::{ClassFinding, Explain, Explanation, HarmfulImage, PairFinding};
 pub use export::ScoresFormat;
 pub use facts::{ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
-pub use fit::{Fit, Fitted, Import};
+pub use fit::{FewImages, Fit, Fitted, HeldOut, Import};
 pub use images::Images;
 pub use locate::locate;
 pub use monitor::Monitor;
@@ -93,6 +95,7 @@ pub use options::Options;
 pub use outcome::{Decision, Outcome, Outcomes};
 pub use probabilities::ProbabilitiesFile;
 pub use score::{Row, ScoreStream, Scored, Scores};
+pub use selftest::{Found, SelfTest, SelfTestRow, SelfTested};
 
 pub use riptide_corruptions as corruptions;
 pub use riptide_datasets as datasets;

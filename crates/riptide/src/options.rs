@@ -27,8 +27,9 @@ pub struct Options {
     pub least_excess_fraction: f64,
     /// Two-sided confidence level of the excess fraction's interval, strictly between 0 and 1; 0.95 by default.
     pub confidence: f64,
-    /// The quantile of the reference's scores at which the excess fraction is read, strictly between 0 and 1; 0.5 by default.
-    pub quantile: f64,
+    /// The one quantile of the reference's scores at which the excess fraction is read, strictly between 0 and 1; by default it
+    /// is read at several, see [`riptide_detectors::harm::QUANTILES`].
+    pub quantile: Option<f64>,
     /// The percentile of the reference's scores above which a single image is flagged, 0 to 100; 99 by default.
     pub percentile: f64,
     /// The score above which a single image is flagged, if it is not to be the percentile's.

@@ -19,7 +19,7 @@ use crate::score::Scored;
 /// # fn main() -> Result<(), riptide::Error> {
 /// # let classifier = Classifier::from_fn(2, (8, 8), |images| Ok(images.images().flat_map(|_| [0.25, 0.75]).collect()));
 /// # let images = ImageSet::unlabelled((0..30 * 8 * 8 * 3).map(|i: u32| (i % 251) as u8).collect(), 8, 8)?;
-/// # let monitor = Fit::default().epochs(1).filters(8).run(classifier, &images)?;
+/// # let monitor = Fit::default().epochs(1).filters(Some(8)).run(classifier, &images)?;
 /// # let folder = tempfile::tempdir().map_err(riptide::files::FileError::on("create a folder in", "/tmp"))?;
 /// # let path = folder.path().join("p.npy");
 /// let mut file = ProbabilitiesFile::create(&path, monitor.n_classes())?;

@@ -20,7 +20,7 @@ fn classifier() -> Network {
 }
 
 fn quick() -> Fit {
-    Fit::default().epochs(1).filters(8)
+    Fit::default().epochs(1).filters(Some(8))
 }
 
 /// Two classes by brightness, and NaN for an image whose first byte is 255.
@@ -356,7 +356,7 @@ fn a_classifier_that_is_hardly_ever_right_is_refused_unless_forced() {
 fn nan_names_the_classifier_and_the_image_among_all() {
     for image in [0, 37, 59] {
         let text = quick()
-            .n_validation(10)
+            .n_validation(Some(10))
             .run(brightness(), &grey(60, Some(image)))
             .unwrap_err()
             .to_string();

@@ -8,7 +8,7 @@
 //! # The excess fraction
 //!
 //! Let a fraction π of the batch be harmful, with scores from a distribution G, and the rest be scored as the reference,
-//! F = (1 − π) F_ref + π G. At a score c (a quantile of the reference's scores, the median by default)
+//! F = (1 − π) F_ref + π G. At a score c, a quantile of the reference's scores,
 //!
 //! ```text
 //! π_c = 1 − F(c) / F_ref(c) = π (1 − G(c) / F_ref(c)) ≤ π.
@@ -21,6 +21,15 @@
 //! such a lower bound without knowing G is shown by Blanchard, Lee & Scott (2010). The interval is the score interval for
 //! the ratio of two binomial proportions (Koopman 1984; Miettinen & Nurminen 1985), cut to 0..=1.
 //!
+//! # At which score
+//!
+//! Every c gives a lower bound of π, and which one gives the largest depends on G. If harmful instances score both lower
+//! and higher than the reference, as those of an image without contrast may, F and F_ref cross, and at the crossing π_c
+//! is 0 whatever the harm. So π_c is judged at several c, the [`QUANTILES`] of the reference's scores, each interval at the
+//! level 1 − (1 − confidence) / m for m of them (Bonferroni). All m intervals hold together with at least the chosen
+//! confidence; the one with the largest lower end is reported (the lowest quantile of equals), with its c. One quantile
+//! can be chosen instead ([`HarmConfig::quantile`]); its interval is then narrower, and the blind spot is back.
+//!
 //! # Assumptions
 //!
 //! 1. Instances are drawn independently; reference and batch are different instances.
@@ -29,7 +38,8 @@
 //!    reference. Harmful scores below c make it too small; a harmless change that raises scores is counted as excess,
 //!    for from the scores alone the two cannot be told apart.
 //!
-//! A higher quantile for c makes the estimate less noisy and more biased towards 0.
+//! A higher quantile for c makes the estimate less noisy and more biased towards 0. Choosing among several makes it noisier
+//! on clean batches and larger if there is harm; what that does to the alarms shows below.
 //!
 //! # What simulation shows
 //!
@@ -73,6 +83,6 @@ mod fraction;
 mod test;
 
 pub use by_class::{ClassExcess, PairExcess, Scored, excess_by_class, excess_by_pair};
-pub use config::HarmConfig;
+pub use config::{HarmConfig, QUANTILES};
 pub use fraction::excess_fraction;
 pub use test::{HarmData, HarmOutcome, HarmTest};

@@ -15,6 +15,7 @@ use crate::architecture::{Architecture, Parameter};
 use crate::error::ModelError;
 use crate::input::Input;
 use crate::preprocess::Preprocessing;
+use crate::shrink::Shrink;
 
 /// The configuration of any network, as `config.json` holds it under the tag `architecture`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,10 @@ impl NetworkConfig {
         Input {
             height,
             width,
+            shrink: match self {
+                Self::DistilledCnn(config) => config.shrunk(),
+                _ => Shrink::none(height, width),
+            },
             n_classes,
             preprocessing,
         }

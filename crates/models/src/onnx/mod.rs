@@ -24,6 +24,7 @@ use crate::error::ModelError;
 use crate::forward::softmax;
 use crate::input::Input;
 use crate::preprocess::Preprocessing;
+use crate::shrink::Shrink;
 use engine::Engine;
 
 /// A classifier from an ONNX file.
@@ -147,6 +148,7 @@ impl OnnxClassifier {
         let input = Input {
             height,
             width,
+            shrink: Shrink::none(height, width),
             n_classes,
             preprocessing,
         };

@@ -1,8 +1,5 @@
 //! Whether a classifier is right often enough for its input to be what it was trained on.
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
 use riptide_detectors::argmax;
 use riptide_stats::{Interval, wilson};
@@ -11,6 +8,7 @@ use serde::Serialize;
 use super::{Choice, candidates, choose};
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
+use crate::images::Images;
 
 /// Labelled images that are looked at, at most.
 const SAMPLE: usize = 512;
@@ -86,20 +84,22 @@ pub struct InputCheck {
 /// `class_names` are the classifier's, in the order of its outputs.
 pub(crate) fn vet(
     mut classifier: Classifier,
-    images: &ImageSet,
+    images: &Images<'_>,
     class_names: Option<&[String]>,
     force: bool,
 ) -> Result<(Classifier, InputCheck)> {
     let n_classes = classifier.n_classes();
     let mut check = InputCheck::default();
-    let labels = match labels(images, class_names.or(classifier.class_names()), n_classes) {
-        Ok(labels) => labels,
-        Err(reason) => {
-            check.unused_labels = Some(reason);
-            None
-        }
-    };
-    let Some(labels) = labels else {
+    let sample = images.labelled_sample(SAMPLE, classifier.input_size())?;
+    let usable = sample.and_then(|(places, sample)| {
+        let labels = labels(&sample, class_names.or(classifier.class_names()), n_classes);
+        labels
+            .map_err(|reason| check.unused_labels = Some(reason))
+            .ok()
+            .flatten()
+            .map(|labels| (places, sample, labels))
+    });
+    let Some((places, sample, labels)) = usable else {
         if classifier.is_settled {
             return Ok((classifier, check));
         }
@@ -108,10 +108,8 @@ pub(crate) fn vet(
             None => "the images have no labels, which would tell".into(),
         }));
     };
-    let chosen = sample(images.len());
-    let labels: Vec<u32> = chosen.iter().filter_map(|&image| labels.get(image).copied()).collect();
     let names = (0..n_classes).map(|class| class.to_string()).collect();
-    let sample = images.select(&chosen)?.with_labels(labels.clone(), names)?;
+    let sample = sample.with_labels(labels.clone(), names)?;
     if !classifier.is_settled
         && let Some(network) = classifier.network()
     {
@@ -121,7 +119,7 @@ pub(crate) fn vet(
     }
     let rows = classifier
         .predict_proba(&sample, |_| ())
-        .map_err(|error| error.at(|image| chosen.get(image).copied().unwrap_or(image), None))?;
+        .map_err(|error| error.at(|image| places.get(image).copied().unwrap_or(image), images.files()))?;
     let answers: Vec<usize> = rows.chunks_exact(n_classes.max(1)).map(argmax).collect();
     let accuracy = Accuracy::of(&answers, &labels, n_classes);
     check.accuracy = Some(accuracy);
@@ -134,14 +132,6 @@ pub(crate) fn vet(
         });
     }
     Ok((classifier, check))
-}
-
-/// Places of the images that are looked at: all, or some by chance, since a folder is sorted by class.
-fn sample(n: usize) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..n).collect();
-    places.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-    places.truncate(SAMPLE);
-    places
 }
 
 /// Each image's class as the classifier numbers it; `None` if there are no labels. The error says why they cannot be used.
@@ -253,16 +243,5 @@ mod tests {
         assert!(Accuracy::of(&[0; 2000], &rare, 2).is_low());
         // So few images that nothing is sure.
         assert!(!Accuracy::of(&[1, 1, 2], &[1, 2, 0], 3).is_low());
-    }
-
-    #[test]
-    fn a_sample_is_of_all_classes_of_a_sorted_folder() {
-        let places = sample(5000);
-        assert_eq!(places.len(), SAMPLE);
-        let mut classes: Vec<usize> = places.iter().map(|place| place / 500).collect();
-        classes.sort_unstable();
-        classes.dedup();
-        assert_eq!(classes.len(), 10);
-        assert_eq!(sample(3).len(), 3);
     }
 }

@@ -161,7 +161,7 @@ pub(super) fn load(dir: &Path) -> Result<Monitor> {
         alternative: detector.alternative,
         least_excess_fraction: detector.harm.min_fraction,
         confidence: detector.harm.confidence,
-        quantile: detector.harm.quantile,
+        quantile: Some(detector.harm.quantile),
         threshold: detector.threshold,
         ..Options::default()
     };
