@@ -100,7 +100,7 @@ pub fn run(args: AuditArgs) -> anyhow::Result<Ending> {
 fn pick(args: &PickArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     let monitor = args.monitor.load()?;
-    let audit = hint(monitor.audit(args.images.open(monitor.input_size())?))?;
+    let audit = hint(monitor.audit(args.images.open(&monitor)?))?;
     let picks = audit.pick(args.number, &AuditConfig::default().seed(args.seed))?;
     AuditPick::write(&picks, &args.out)?;
     let mut out = Output::new(args.common.json);
@@ -129,7 +129,7 @@ fn update(args: &UpdateArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     let picks = AuditPick::read(&args.labels)?;
     let monitor = args.monitor.load()?;
-    let audit = hint(monitor.audit(args.images.open(monitor.input_size())?))?;
+    let audit = hint(monitor.audit(args.images.open(&monitor)?))?;
     let found: AuditOutcome = audit.update(&picks, args.accepted)?;
     let mut out = Output::new(args.common.json);
     if out.is_json() {

@@ -55,7 +55,7 @@ pub fn run(args: CalibrateArgs) -> anyhow::Result<Ending> {
     let monitor = args.monitor.load()?;
     let path = args.out.unwrap_or_else(|| args.monitor.monitor.clone());
     Monitor::check_destination(&path)?;
-    let images = args.how.label(args.images.open(monitor.input_size())?)?;
+    let images = args.how.label(args.images.open(&monitor)?)?;
     let config = args.how.config(args.seed).checkpoint(args.checkpoint);
     let monitor = hint(monitor.calibrate(images, &config, &mut Bar::new()))?;
     monitor.save(&path)?;

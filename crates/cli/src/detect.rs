@@ -60,7 +60,7 @@ pub fn run(args: DetectArgs) -> anyhow::Result<Ending> {
     let monitor = args.monitor.load()?;
     let options = args.judge.apply(monitor.options().clone());
     let monitor = monitor.with_options(options)?;
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
     let mut out = Output::new(args.common.json);
     let mut bar = Bar::scoring(images.remaining());
     let batch_size = args.batch_size.map_or(usize::MAX, |size| size as usize);

@@ -50,7 +50,7 @@ enum CorrectionName {
 pub fn run(args: ExplainArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     let monitor = args.monitor.load()?;
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
     let how = Explain::default()
         .n_images(usize::from(args.top))
         .correction(match args.correction {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use riptide::models::train::Augmentation;
+use riptide::pipeline::{InputCheck, Tried};
 use riptide::prelude::*;
 use riptide::training::Epoch;
 use riptide::{Facts, FewImages, Fitted, Found, SelfTest, SelfTested};
@@ -11,14 +12,15 @@ use serde::Serialize;
 use crate::args::{ClassifierArgs, Common, ImagesArgs, NewCalibrationArgs, NewMonitorArgs, hint};
 use crate::exit::{Ending, say};
 use crate::judgement;
-use crate::output::{Column, Output, percent, table};
+use crate::output::{Column, Output, interval, percent, table};
 use crate::progress::Bar;
 use crate::train::Augment;
 
 /// Options of `riptide fit`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  riptide fit --classifier model.onnx --preprocessing mean-std --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n      --images training/ --resize --out monitor"
+    after_help = "Example:\n  riptide fit --classifier model.onnx --preprocessing imagenet --images training/ --out monitor\n  \
+    riptide fit --classifier model.onnx --preprocessing mean-std --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 \\\n      --images training.npy --out monitor"
 )]
 pub struct FitArgs {
     #[command(flatten)]
@@ -96,6 +98,10 @@ pub struct FitArgs {
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
+    /// Fit even if the classifier is hardly ever right about labelled images
+    #[arg(long)]
+    force: bool,
+
     #[command(flatten)]
     new: NewMonitorArgs,
 
@@ -106,6 +112,7 @@ pub struct FitArgs {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     n_images: usize,
+    input: &'a InputCheck,
     epochs: &'a [Epoch],
     #[serde(skip_serializing_if = "Option::is_none")]
     few_images: Option<FewImages>,
@@ -132,10 +139,12 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     args.new.check()?;
     let classifier = args.classifier.load()?;
-    let size = classifier.input_size();
-    let images = args.calibration.label(args.images.open(size)?)?;
+    let images = args.calibration.label(args.images.open_for(&classifier)?)?;
     let reference = match &args.reference {
-        Some(path) => Some(args.images.reading.open(path, size)?),
+        Some(path) => {
+            let (size, framing) = (classifier.input_size(), classifier.framing());
+            Some(args.images.reading.open(path, size, framing)?)
+        }
         None => None,
     };
     let fit = args.fit();
@@ -146,8 +155,12 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         held_out,
         few_images,
         relative_cost,
+        input,
         ..
     } = hint(fit.run_with(classifier, images, reference, &mut bar))?;
+    if let Some(reason) = &input.unused_labels {
+        say(&format!("the images' labels are not used: {reason}"));
+    }
     let folder = args.checkpoint.as_deref();
     let monitor = &args
         .calibration
@@ -168,6 +181,7 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         .map_or(0, |training| training.n_images);
     let report = Report {
         n_images,
+        input: &input,
         epochs: &epochs,
         few_images,
         self_test: self_test.as_ref(),
@@ -177,6 +191,9 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     if out.is_json() {
         out.document(&report)?;
     } else {
+        for line in told(&input) {
+            out.line(line)?;
+        }
         if let Some(training) = &monitor.facts().training {
             out.line(format_args!(
                 "distilled   {} epochs over {n_images} images; loss {:.4}, agreement {} in epoch {}",
@@ -250,6 +267,33 @@ fn tell(tested: &SelfTested, out: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What labelled images said about the classifier's input.
+fn told(input: &InputCheck) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(choice) = &input.choice {
+        let share = |tried: &Tried| percent(tried.n_right as f64 / tried.n_images.max(1) as f64);
+        let next = match choice.tried.as_slice() {
+            [chosen, next, ..] => format!(
+                ": {} of {} labelled images right; the next, {}, {}",
+                share(chosen),
+                chosen.n_images,
+                next.candidate.name,
+                share(next)
+            ),
+            _ => String::new(),
+        };
+        lines.push(format!("input       {}, chosen by accuracy{next}", choice.chosen.name));
+    }
+    if let Some(found) = &input.accuracy {
+        lines.push(format!(
+            "classifier  right about {} of {} labelled images",
+            interval(found.accuracy),
+            found.n_images
+        ));
+    }
+    lines
+}
+
 impl FitArgs {
     fn fit(&self) -> Fit {
         Fit::default()
@@ -266,6 +310,7 @@ impl FitArgs {
             .shrink(self.shrink.map(|n| n as usize))
             .seed(self.seed)
             .class_names(self.new.class_names())
+            .force(self.force)
             .options(self.new.options())
             .calibration(self.calibration.while_made(self.seed, self.checkpoint.as_deref()))
             .checkpoint(self.checkpoint.clone())

@@ -50,7 +50,9 @@ pub fn run(args: ImportArgs) -> anyhow::Result<Ending> {
     if let Some(network) = classifier.network() {
         distilled = distilled.with_preprocessing(network.preprocessing())?;
     }
-    let reference = args.reading.open(&args.reference, classifier.input_size())?;
+    let reference = args
+        .reading
+        .open(&args.reference, classifier.input_size(), classifier.framing())?;
     let reference = args.calibration.label(reference)?;
     let import = Import::default()
         .class_names(args.new.class_names())

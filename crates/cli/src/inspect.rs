@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use riptide::Facts;
+use riptide::datasets::{Filter, Framing};
 use riptide::models::{Network, NetworkConfig};
 use riptide::prelude::*;
 use riptide::stats::summary;
@@ -167,7 +168,7 @@ fn text(report: &Report<'_>) -> Vec<String> {
     lines.extend([
         format!("distilled      {}", distilled.name()),
         format!("               SHA-256 {}", distilled.digest),
-        format!("images         {height} x {width}, {}", preprocessing(scaling)),
+        format!("images         {height} x {width}{}, {scaling}", framed(facts.framing)),
         format!("classes        {}: {}{more}", names.len(), shown.join(", ")),
         format!("score          {}", facts.score),
         format!("threshold      {threshold:.4}"),
@@ -212,10 +213,24 @@ fn text(report: &Report<'_>) -> Vec<String> {
     lines
 }
 
-fn preprocessing(scaling: Preprocessing) -> String {
-    match scaling {
-        Preprocessing::None => "divided by 255".to_owned(),
-        Preprocessing::ScaleByInstance => "scaled by instance".to_owned(),
-        Preprocessing::MeanStd { mean, std } => format!("divided by 255, less {mean:?}, divided by {std:?}"),
+/// How pictures become as large as the networks take them.
+fn framed(framing: Framing) -> String {
+    match framing {
+        Framing::Stretch { filter, .. } => format!(" (stretched, {})", name(filter)),
+        Framing::Crop { resize, filter, .. } => {
+            format!(" (the centre of a shorter side of {resize}, {})", name(filter))
+        }
+        Framing::Letterbox { filter, .. } => format!(" (with borders, {})", name(filter)),
+        _ => String::new(),
+    }
+}
+
+fn name(filter: Filter) -> &'static str {
+    match filter {
+        Filter::Nearest => "nearest",
+        Filter::Bilinear => "bilinear",
+        Filter::Bicubic => "bicubic",
+        Filter::Lanczos => "lanczos",
+        _ => "another filter",
     }
 }

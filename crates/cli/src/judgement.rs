@@ -221,7 +221,10 @@ pub fn calibration(facts: Option<&CalibrationFacts>, options: &Options, name: &s
     };
     let (learned, accuracy) = match facts.target {
         Target::Flips => ("changed answers", String::new()),
-        _ => ("labels", format!("accuracy {} on clean images; ", percent(facts.accuracy))),
+        _ => (
+            "labels",
+            format!("accuracy {} on clean images; ", percent(facts.accuracy)),
+        ),
     };
     let blank = " ".repeat(name.chars().count());
     let views = if facts.views == 2 { ", two views" } else { "" };

@@ -9,6 +9,7 @@ mod args;
 mod audit;
 mod calibrate;
 mod certify;
+mod check;
 mod corrupt;
 mod detect;
 mod exit;
@@ -46,7 +47,7 @@ struct Cli {
 
 const EXAMPLE: &str = "\
 Example:
-  riptide fit --classifier model.onnx --images training/ --out monitor
+  riptide fit --classifier model.onnx --preprocessing imagenet --images training/ --out monitor
   riptide detect --monitor monitor --images today/ --exit-code
 
 Exit codes: 0 fine, 1 error, 2 usage, 3 drift or harm found (only with --exit-code)";
@@ -59,6 +60,8 @@ enum Command {
     Import(Box<import::ImportArgs>),
     /// Teach a monitor to tell how accurate the classifier is, on clean images
     Calibrate(calibrate::CalibrateArgs),
+    /// Compare a classifier's answers with those that it gives in your own program
+    Check(Box<check::CheckArgs>),
     /// Score images: how harmful each is to the classifier
     Score(score::ScoreArgs),
     /// Tell whether the classifier has become less accurate on batches of images, without labels
@@ -115,6 +118,7 @@ fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Fit(args) => fit::run(*args),
         Command::Import(args) => import::run(*args),
         Command::Calibrate(args) => calibrate::run(args),
+        Command::Check(args) => check::run(*args),
         Command::Score(args) => score::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Predict(args) => predict::run(args),

@@ -50,7 +50,7 @@ pub fn run(args: PredictArgs) -> anyhow::Result<Ending> {
         let options = monitor.options().clone().threshold(threshold);
         monitor = monitor.with_options(options)?;
     }
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
     let mut out = Output::new(args.common.json);
     let mut bar = Bar::scoring(images.remaining());
     let mut flagged: Vec<Vec<String>> = Vec::new();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use riptide::prelude::*;
 use riptide::stats::summary;
-use riptide::{Row, ScoresFormat};
+use riptide::{ProbabilitiesFile, Row, ScoresFormat};
 use serde::Serialize;
 
 use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
@@ -28,6 +28,10 @@ pub struct ScoreArgs {
     /// Write the scores to a file instead, as its extension says: .npy (a structured array), .csv or .parquet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Also write the classifier's class probabilities to this file, a .npy of float32 (N, classes)
+    #[arg(long, value_name = "FILE")]
+    probabilities: Option<PathBuf>,
 
     #[command(flatten)]
     common: Common,
@@ -63,14 +67,23 @@ pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
         ScoresFormat::of(path)?;
     }
     let monitor = args.monitor.load()?;
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
     let mut out = Output::new(args.common.json);
+    let mut probabilities = match &args.probabilities {
+        Some(path) => Some(ProbabilitiesFile::create(path, monitor.n_classes())?),
+        None => None,
+    };
     let Some(path) = args.out else {
-        return to_stdout(&monitor, images, &mut out);
+        to_stdout(&monitor, images, &mut out, probabilities.as_mut())?;
+        probabilities.map_or(Ok(()), ProbabilitiesFile::commit)?;
+        return Ok(Ending::Fine);
     };
     let mut bar = Bar::scoring(images.remaining());
-    let scores = hint(monitor.score_with(images, &mut bar))?;
+    let scores = hint(monitor.score_and(images, &mut bar, |chunk| {
+        probabilities.as_mut().map_or(Ok(()), |file| file.add(chunk))
+    }))?;
     scores.write(&path)?;
+    probabilities.map_or(Ok(()), ProbabilitiesFile::commit)?;
     let values: Vec<f64> = scores.scores.iter().copied().map(f64::from).collect();
     let report = Report {
         images: scores.len(),
@@ -96,7 +109,12 @@ pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
 }
 
 /// Tells each image as soon as its chunk is scored.
-fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow::Result<Ending> {
+fn to_stdout(
+    monitor: &Monitor,
+    images: Images<'_>,
+    out: &mut Output,
+    mut probabilities: Option<&mut ProbabilitiesFile>,
+) -> anyhow::Result<()> {
     let mut bar = match Output::is_terminal() {
         true => Bar::hidden(),
         false => Bar::scoring(images.remaining()),
@@ -104,6 +122,9 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
     for chunk in monitor.score_stream(images) {
         let chunk = hint(chunk)?;
         bar.advance(chunk.scores.len() as u64);
+        if let Some(file) = &mut probabilities {
+            file.add(&chunk)?;
+        }
         if out.is_json() {
             for row in chunk.rows() {
                 out.record(&Line::of(&row, monitor))?;
@@ -141,7 +162,7 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
         out.flush()?;
     }
     bar.end();
-    Ok(Ending::Fine)
+    Ok(())
 }
 
 impl<'a> Line<'a> {

@@ -46,6 +46,31 @@ pub trait ImageSource {
         None
     }
 
+    /// Reads only the images at these places, which ascend and count from the next image; places beyond the last are passed over.
+    /// `None` if there are none. What is left afterwards is not defined. Sources that can pass over images without decoding them do so.
+    ///
+    /// # Errors
+    /// As [`next_chunk`](Self::next_chunk).
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        const CHUNK: usize = 256;
+        let (mut places, mut first, mut all) = (places.iter().copied().peekable(), 0, None::<ImageSet>);
+        while places.peek().is_some()
+            && let Some(chunk) = self.next_chunk(CHUNK)?
+        {
+            let end = first + chunk.len();
+            let inside: Vec<usize> = std::iter::from_fn(|| places.next_if(|place| *place < end))
+                .filter_map(|place| place.checked_sub(first))
+                .collect();
+            first = end;
+            let picked = chunk.select(&inside)?;
+            match &mut all {
+                None => all = Some(picked),
+                Some(all) => all.append(&picked)?,
+            }
+        }
+        Ok(all.filter(|all| !all.is_empty()))
+    }
+
     /// Reads everything that is left into one set; `None` when there was nothing left.
     ///
     /// # Errors
@@ -83,6 +108,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
         (**self).files()
     }
 
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        (**self).pick(places)
+    }
+
     fn unreadable(&self) -> Option<&Skipped> {
         (**self).unreadable()
     }
@@ -116,6 +145,13 @@ pub struct SetSource<S = ImageSet> {
     next: usize,
 }
 
+impl<S: Borrow<ImageSet>> SetSource<S> {
+    /// A set behind any pointer as an [`ImageSource`].
+    pub fn new(set: S) -> Self {
+        Self { set, next: 0 }
+    }
+}
+
 impl ImageSet {
     /// The set as an [`ImageSource`].
     pub fn into_source(self) -> SetSource {
@@ -147,5 +183,14 @@ impl<S: Borrow<ImageSet>> ImageSource for SetSource<S> {
     fn image_size(&self) -> Option<(usize, usize)> {
         let set = self.set.borrow();
         Some((set.height(), set.width()))
+    }
+
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        let set = self.set.borrow();
+        let places = places.iter().map(|place| place.saturating_add(self.next));
+        let inside: Vec<usize> = places.filter(|place| *place < set.len()).collect();
+        let picked = set.select(&inside)?;
+        self.next = set.len();
+        Ok(Some(picked).filter(|picked| !picked.is_empty()))
     }
 }

@@ -92,5 +92,5 @@ pub use drift::{CvmDrift, DriftOutcome, KsDrift, Samples};
 pub use error::{BoxError, DetectorError};
 pub use harm::{HarmOutcome, HarmTest};
 pub use instance_score::{DistillationScore, Score, ScoreInput, ScoreKind};
-pub use networks::{NetworksFn, Probabilities, ScoringNetworks, argmax, networks_fn};
+pub use networks::{NetworksFn, Probabilities, ScoringNetworks, argmax, check_rows, networks_fn};
 pub use sequential::SequentialTest;

@@ -232,6 +232,17 @@ pub enum ModelError {
     Candle(#[source] Box<candle_core::Error>),
 }
 
+impl ModelError {
+    /// The same error about images of which the first was number `first` of more: indices count among all of them.
+    #[must_use]
+    pub fn counted_from(mut self, first: usize) -> Self {
+        if let Self::NotProbabilities { image, .. } = &mut self {
+            *image = first.saturating_add(*image);
+        }
+        self
+    }
+}
+
 impl From<candle_core::Error> for ModelError {
     fn from(error: candle_core::Error) -> Self {
         Self::Candle(Box::new(error))

@@ -169,6 +169,11 @@ impl Network {
         (input.height, input.width)
     }
 
+    /// The number of channels of the network's own input: 3, or 1 if it takes grey values. Raw images have three in either case.
+    pub fn channels(&self) -> usize {
+        3
+    }
+
     /// What raw images go through before the network.
     pub fn preprocessing(&self) -> Preprocessing {
         self.config.input().preprocessing
@@ -204,7 +209,9 @@ impl Network {
         for chunk in pixels.chunks(CHUNK * bytes) {
             let n = chunk.len() / bytes;
             let batch = Tensor::from_slice(chunk, (n, height, width, 3), &Device::Cpu)?;
-            all.extend(self.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?);
+            let done = all.len() / self.n_classes().max(1);
+            let rows = self.probabilities(&batch).map_err(|error| error.counted_from(done))?;
+            all.extend(rows.flatten_all()?.to_vec1::<f32>()?);
             progress(n);
         }
         Ok(all)
@@ -218,6 +225,14 @@ impl Network {
         match &self.kind {
             Kind::Layers(layers) => layers.run(&self.config, images, Output::Logits),
             Kind::Onnx(classifier) => classifier.logits(images),
+        }
+    }
+
+    /// What [`Module::forward`] gives, with this crate's own errors.
+    pub(crate) fn probabilities(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+        match &self.kind {
+            Kind::Layers(layers) => layers.run(&self.config, images, Output::Probabilities),
+            Kind::Onnx(classifier) => classifier.probabilities(images),
         }
     }
 
@@ -266,10 +281,7 @@ fn is_plain(images: &Tensor) -> bool {
 
 impl Module for Network {
     fn forward(&self, images: &Tensor) -> candle_core::Result<Tensor> {
-        match &self.kind {
-            Kind::Layers(layers) => Ok(layers.run(&self.config, images, Output::Probabilities)?),
-            Kind::Onnx(classifier) => classifier.forward(images),
-        }
+        Ok(self.probabilities(images)?)
     }
 }
 

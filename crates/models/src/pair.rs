@@ -1,6 +1,6 @@
 //! A classifier and its distilled network, run together over raw images.
 
-use candle_core::{Device, Module, Tensor};
+use candle_core::{Device, Tensor};
 use riptide_detectors::{BoxError, Probabilities, ScoringNetworks};
 use riptide_files::digest;
 use riptide_kernels::Simd;
@@ -123,7 +123,13 @@ impl NetworkPair {
                 Some(plan) => plan.predict_proba(chunk)?,
                 None => {
                     let images = Tensor::from_slice(chunk, (n, h, w, 3), &Device::Cpu)?;
-                    let values = |network: &Network| network.forward(&images)?.flatten_all()?.to_vec1::<f32>();
+                    let done = all.len();
+                    let values = |network: &Network| -> Result<Vec<f32>, ModelError> {
+                        let rows = network
+                            .probabilities(&images)
+                            .map_err(|error| error.counted_from(done))?;
+                        Ok(rows.flatten_all()?.to_vec1()?)
+                    };
                     (values(&self.classifier)?, values(&self.distilled)?)
                 }
             };

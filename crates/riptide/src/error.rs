@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 pub use riptide_detectors::BoxError;
 
+use crate::answer::in_brackets;
+use crate::pipeline::{Accuracy, Tried};
+
 /// Every error of this crate: what was wrong, where, and what to do, in one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,6 +89,55 @@ pub enum Error {
         source: BoxError,
     },
 
+    /// A network gave something other than class probabilities for an image.
+    #[error(
+        "the {network} gave {found} for image {image}{}; its answers must be class probabilities: look at the image, at the network's file and \
+         at its preprocessing",
+        in_brackets(file.as_deref())
+    )]
+    Answer {
+        /// `classifier` or `distilled network`.
+        network: &'static str,
+        /// The image's place among all images.
+        image: usize,
+        /// Its file, if each image is a file of its own.
+        file: Option<PathBuf>,
+        /// What it gave.
+        found: String,
+    },
+
+    /// What images go through before the classifier is not known.
+    #[error(
+        "what images go through before the classifier is not known: {reason}; name it, or put its preprocessor_config.json beside its file \
+         (candidates: {})",
+        names(tried)
+    )]
+    Undecided {
+        /// Why it could not be found out.
+        reason: String,
+        /// The candidates, with what came of them if they were tried.
+        tried: Vec<Tried>,
+    },
+
+    /// The classifier is hardly ever right about labelled images.
+    #[error(
+        "the classifier is right about {:.1} % of {} labelled images ({:.1} % to {:.1} %), and by chance it would be about {:.1} %: its \
+         preprocessing is another{}, or its classes are in another order than the images'; name them in the order of its outputs, or force \
+         the fit",
+        100.0 * accuracy.accuracy.estimate,
+        accuracy.n_images,
+        100.0 * accuracy.accuracy.lower,
+        100.0 * accuracy.accuracy.upper,
+        100.0 * accuracy.chance,
+        preprocessing.as_ref().map(|words| format!(" (it is: {words})")).unwrap_or_default()
+    )]
+    LowAccuracy {
+        /// The accuracy.
+        accuracy: Accuracy,
+        /// What images go through before the classifier, in words, if it is known.
+        preprocessing: Option<String>,
+    },
+
     /// Two things that belong together do not fit each other.
     #[error("{what}: expected {expected}, found {found}")]
     Mismatch {
@@ -131,7 +183,7 @@ pub enum Error {
 
     /// The images have another size than the classifier takes.
     #[error(
-        "{name}: the images are {} x {} pixels, but the classifier takes {} x {}; resize them when they are opened",
+        "{name}: the images are {} x {} pixels, but the classifier takes {} x {}; open picture files with the classifier's or the monitor's framing, or with one that makes this size",
         found.0, found.1, expected.0, expected.1
     )]
     ImageSize {
@@ -208,6 +260,11 @@ boxed! {
     riptide_models::ModelError => Network;
     #[cfg(feature = "fetch")]
     riptide_datasets::fetch::FetchError => Fetch;
+}
+
+fn names(tried: &[Tried]) -> String {
+    let names: Vec<&str> = tried.iter().map(|tried| tried.candidate.name.as_str()).collect();
+    names.join(", ")
 }
 
 /// A result of this crate.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use riptide_corruptions::Family;
+use riptide_datasets::Framing;
 use riptide_detectors::accuracy::Target;
 use riptide_detectors::{DetectorError, DistillationScore, Loss, Probabilities, Score, ScoreKind};
 use riptide_files::digest;
@@ -28,6 +29,9 @@ pub struct Facts {
     pub class_names: Vec<String>,
     /// What raw images go through before the classifier; none is known of a classifier that is a function.
     pub preprocessing: Option<Preprocessing>,
+    /// How picture files are framed before both networks; as the monitor's images were when it was fitted.
+    #[serde(default, skip_serializing_if = "is_kept")]
+    pub framing: Framing,
     /// What raw images go through before the distilled network.
     pub distilled_preprocessing: Preprocessing,
     /// The classifier.
@@ -151,8 +155,9 @@ impl Facts {
         let found = self.seal()?;
         for name in NAMES {
             // Monitors saved before there was a calibration have no seal of it.
-            let is_older = *name == "calibration" && self.calibration.is_none() && !sealed.contains_key(*name);
-            if is_older || found.get(*name) == sealed.get(*name) && sealed.contains_key(*name) {
+            let is_older = *name == "calibration" && self.calibration.is_none();
+            let is_sealed = sealed.contains_key(*name) || *name == OPTIONAL || is_older;
+            if found.get(*name) == sealed.get(*name) && is_sealed || is_older && !sealed.contains_key(*name) {
                 continue;
             }
             let advice = match *name {
@@ -186,6 +191,7 @@ const NAMES: &[&str] = &[
     "input_size",
     "class_names",
     "preprocessing",
+    "framing",
     "distilled_preprocessing",
     "classifier",
     "distilled",
@@ -193,6 +199,13 @@ const NAMES: &[&str] = &[
     "training",
     "calibration",
 ];
+
+/// The fact that is left out, and has no seal, if pictures are kept as they are; monitors did not have it before.
+const OPTIONAL: &str = "framing";
+
+fn is_kept(framing: &Framing) -> bool {
+    *framing == Framing::Keep
+}
 
 /// Which of the values of a fact was sealed.
 fn sealed_name<T: Serialize + Copy>(sealed: &BTreeMap<String, String>, name: &str, all: &[T]) -> Option<T> {
@@ -247,6 +260,21 @@ mod tests {
         names.sort_unstable();
         assert_eq!(seal.keys().map(String::as_str).collect::<Vec<_>>(), names);
         assert_eq!(facts.changed(&seal).unwrap(), None);
+    }
+
+    #[test]
+    fn a_framing_is_sealed_unless_there_is_none() {
+        let framed = crate::testing::facts();
+        let kept = Facts {
+            framing: Framing::Keep,
+            ..framed.clone()
+        };
+        let is_changed = |facts: &Facts, seal| facts.changed(seal).unwrap().map(|(name, _)| name);
+        let (seal, no_seal) = (framed.seal().unwrap(), kept.seal().unwrap());
+        assert!(!no_seal.contains_key("framing"));
+        assert_eq!(is_changed(&kept, &no_seal), None);
+        assert_eq!(is_changed(&kept, &seal), Some("framing"));
+        assert_eq!(is_changed(&framed, &no_seal), Some("framing"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::facts::TrainingFacts;
 use crate::images::Images;
 use crate::monitor::{Monitor, Parts, facts_of};
 use crate::options::Options;
+use crate::pipeline::{InputCheck, vet};
 use crate::training::{Epoch, Lesson, Resume, Training};
 use gather::{Gather, Gathered};
 pub use held_out::{FewImages, HeldOut};
@@ -85,14 +86,16 @@ pub struct Fit {
     pub dense: Option<usize>,
     /// By how much images are made smaller before the distilled network; 1 leaves them as they are.
     pub shrink: Option<usize>,
-    /// What raw images go through before the distilled network; by default what they go through before the classifier, or
-    /// scaling by instance if that is a function.
+    /// What raw images go through before the distilled network; by default what they go through before the classifier, in
+    /// [moderate](Preprocessing::moderate) numbers, or scaling by instance if that is a function.
     pub preprocessing: Option<Preprocessing>,
     /// Decides the initial weights, the order of the images and which are kept apart.
     pub seed: u64,
     /// The classes' names in the order of the classifier's outputs; by default those of the images if the classifier gets most
     /// of them right, else numbers.
     pub class_names: Option<Vec<String>>,
+    /// Whether a classifier of [low accuracy](crate::pipeline::Accuracy::is_low) on the images' labels is taken all the same.
+    pub force: bool,
     /// How the monitor judges scores.
     pub options: Options,
     /// How the monitor is calibrated, on the images that choose the best epoch; `None` leaves it without a calibration.
@@ -122,6 +125,7 @@ impl Default for Fit {
             preprocessing: None,
             seed: recipe.seed,
             class_names: None,
+            force: false,
             options: Options::default(),
             calibration: Some(Calibrate::default()),
             checkpoint: None,
@@ -188,6 +192,8 @@ impl Fit {
         seed: u64;
         /// Sets the classes' names.
         class_names: Option<Vec<String>>;
+        /// Sets whether a classifier of low accuracy is taken all the same.
+        force: bool;
         /// Sets how the monitor judges scores.
         options: Options;
         /// Sets how the monitor is calibrated, or that it is not.
@@ -205,7 +211,9 @@ impl Fit {
     /// # Errors
     /// [`Error::Images`] and [`Error::ImageSize`] for images that cannot be read or have another size than the classifier
     /// takes, [`Error::TooFew`], [`Error::Classifier`] or [`Error::Network`] if a network fails or the training diverges,
-    /// [`Error::NothingLearned`] if it ends no better than it began, [`Error::Option`] for an option out of range.
+    /// [`Error::NothingLearned`] if it ends no better than it began, [`Error::Answer`] if a network gives no probabilities,
+    /// [`Error::Undecided`] if what images go through before the classifier is not known and labels do not tell,
+    /// [`Error::LowAccuracy`] if it is hardly ever right about the images' labels, [`Error::Option`] for an option out of range.
     pub fn run<'a>(&self, classifier: impl Into<Classifier>, images: impl Into<Images<'a>>) -> Result<Monitor> {
         Ok(self.run_with(classifier, images, None, &mut Silent)?.monitor)
     }
@@ -226,9 +234,13 @@ impl Fit {
         if let Some(config) = &self.calibration {
             config.check()?;
         }
-        let images = spill::counted(images.into(), classifier.input_size())?;
+        let images = images.into();
+        let (framing, files) = (images.framing(), images.files().map(<[_]>::to_vec));
+        let (classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
+        let images = spill::counted(images, classifier.input_size())?;
         let split = self.split(&images, reference.is_none())?;
         let recipe = self.recipe(split.n_training());
+        let indices = split.reference_indices();
         let gather = Gather {
             classifier: &classifier,
             config: &self.config(&classifier),
@@ -245,11 +257,14 @@ impl Fit {
         } = gathered;
         let pair = Pair::new(classifier.clone(), distilled)?;
         let settings = Import {
-            class_names: self.class_names.clone(),
+            class_names: self
+                .class_names
+                .clone()
+                .or_else(|| classifier.class_names().map(<[_]>::to_vec)),
             options: self.options.clone(),
             calibration: self.calibration.clone(),
         };
-        let (monitor, reference) = match reference {
+        let (mut monitor, reference) = match reference {
             Some(apart) => settings.judge(
                 pair,
                 apart,
@@ -259,15 +274,19 @@ impl Fit {
             )?,
             None => {
                 let from = Source::Others(&others, 0);
-                (settings.judge(pair, (&own).into(), Some(facts), from, progress)?.0, own)
+                let judged = settings.judge(pair, (&own).into(), Some(facts), from, progress);
+                let place = |image: usize| indices.get(image).copied().unwrap_or(image);
+                (judged.map_err(|error| error.at(place, files.as_deref()))?.0, own)
             }
         };
+        monitor.set_framing(framing);
         Ok(Fitted {
             relative_cost: held_out::relative_cost(&classifier, monitor.pair(), &reference)?,
             few_images: FewImages::of(&monitor),
             held_out: HeldOut { reference, others },
             monitor,
             epochs,
+            input,
         })
     }
 
@@ -320,7 +339,7 @@ impl Fit {
             shrink: self.shrink.unwrap_or(sized.shrink),
             preprocessing: self
                 .preprocessing
-                .or_else(|| classifier.preprocessing())
+                .or_else(|| classifier.preprocessing().map(Preprocessing::moderate))
                 .unwrap_or_default(),
             ..sized
         }
@@ -390,6 +409,8 @@ pub struct Fitted {
     pub monitor: Monitor,
     /// What each epoch of the training came to.
     pub epochs: Vec<Epoch>,
+    /// What labelled images said about the classifier's input.
+    pub input: InputCheck,
     /// Clean images that the distilled network was not trained on.
     pub held_out: HeldOut,
     /// What the distilled network costs, as a share of the classifier's time, measured on a few images; none if the classifier
@@ -479,6 +500,7 @@ impl Import {
             Source::Others(_, n) => (n > 0).then(|| Sampling::new(n, 0)),
         };
         let views = config.map_or(1, |config| config.views);
+        let framing = reference.framing();
         let mut clean = Clean::read(&pair, reference, views, sampling, "scoring the reference", progress)?;
         let all = &clean.probabilities;
         let answers = Answers::from(all);
@@ -500,7 +522,7 @@ impl Import {
         let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
         let certain: Vec<f32> = confidences(&all.classifier, n_classes).collect();
         let probe = clean.probe.take();
-        let facts = facts_of(
+        let mut facts = facts_of(
             &pair,
             class_names.clone(),
             &scores,
@@ -509,6 +531,7 @@ impl Import {
             probe.as_ref(),
             training,
         );
+        facts.framing = framing;
         let monitor = Monitor::from_parts(Parts {
             facts,
             options: self.options.clone(),

@@ -2,8 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use riptide_datasets::{ImageSet, ImageSource, OpenOptions, Skipped};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use riptide_datasets::source::SetSource;
+use riptide_datasets::{Framing, ImageSet, ImageSource, OpenOptions, Skipped};
 
 use crate::error::{Error, Result};
 use crate::labelled::labelled;
@@ -17,7 +22,27 @@ pub struct Images<'a> {
     source: Box<dyn ImageSource + 'a>,
     name: String,
     files: Option<Vec<PathBuf>>,
+    framing: Framing,
     next: usize,
+    /// Opens the same images once more, if that is possible.
+    again: Option<Again<'a>>,
+}
+
+/// From where images come once more.
+enum Again<'a> {
+    Path(PathBuf, OpenOptions),
+    Owned(Arc<ImageSet>),
+    Borrowed(&'a ImageSet),
+}
+
+impl Again<'_> {
+    fn open(&self) -> Result<Box<dyn ImageSource + '_>> {
+        Ok(match self {
+            Self::Path(path, options) => riptide_datasets::open(path, *options)?,
+            Self::Owned(set) => Box::new(set.source()),
+            Self::Borrowed(set) => Box::new(set.source()),
+        })
+    }
 }
 
 impl Images<'static> {
@@ -37,8 +62,15 @@ impl Images<'static> {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let source = riptide_datasets::open(locate(path)?, options)?;
-        Ok(Self::named(path.display().to_string(), source))
+        let local = locate(path)?.into_owned();
+        let source = riptide_datasets::open(&local, options)?;
+        // Standard input comes only once.
+        let is_stream = path.as_os_str() == "-";
+        Ok(Self {
+            framing: options.pictures.framing,
+            again: (!is_stream).then_some(Again::Path(local, options)),
+            ..Self::named(path.display().to_string(), source)
+        })
     }
 }
 
@@ -49,7 +81,9 @@ impl<'a> Images<'a> {
             files: source.files(),
             source: Box::new(source),
             name: name.into(),
+            framing: Framing::Keep,
             next: 0,
+            again: None,
         }
     }
 
@@ -63,6 +97,33 @@ impl<'a> Images<'a> {
             source: Box::new(labelled(self.source, labels)?),
             ..self
         })
+    }
+
+    /// At most `n` of the images with labels, chosen by chance from all, with their places among all; these images stay as they are.
+    /// `None` if they have no labels, cannot be read twice, or do not say how many they are.
+    pub(crate) fn labelled_sample(&self, n: usize, size: (usize, usize)) -> Result<Option<(Vec<usize>, ImageSet)>> {
+        let (Some(again), Some(total)) = (&self.again, self.remaining()) else {
+            return Ok(None);
+        };
+        if again.open()?.next_chunk(1)?.is_none_or(|one| one.labels().is_none()) {
+            return Ok(None);
+        }
+        // By chance, since folders are sorted by class; ascending, since a source only goes forward.
+        let mut places: Vec<usize> = (0..usize::try_from(total).unwrap_or(usize::MAX)).collect();
+        places.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
+        places.truncate(n);
+        places.sort_unstable();
+        let all = again.open()?.pick(&places)?.filter(|all| all.labels().is_some());
+        if let Some(all) = &all {
+            self.check_size((all.height(), all.width()), size)?;
+        }
+        places.truncate(all.as_ref().map_or(0, ImageSet::len));
+        Ok(all.map(|all| (places, all)))
+    }
+
+    /// How picture files are framed when they are read; a monitor that is fitted on these images keeps it.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// How many images are still to come, if that is known.
@@ -156,12 +217,54 @@ impl fmt::Debug for Images<'_> {
 
 impl From<ImageSet> for Images<'_> {
     fn from(set: ImageSet) -> Self {
-        Self::named("the images", set.into_source())
+        let set = Arc::new(set);
+        Self {
+            again: Some(Again::Owned(Arc::clone(&set))),
+            ..Self::named("the images", SetSource::new(set))
+        }
     }
 }
 
 impl<'a> From<&'a ImageSet> for Images<'a> {
     fn from(set: &'a ImageSet) -> Self {
-        Self::named("the images", set.source())
+        Self {
+            again: Some(Again::Borrowed(set)),
+            ..Self::named("the images", set.source())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_labelled_sample_is_of_all_classes_and_leaves_the_images_as_they_are() {
+        let pixels: Vec<u8> = (0..5000u32)
+            .flat_map(|i| [(i / 256) as u8, (i % 256) as u8, 0])
+            .collect();
+        let labels: Vec<u32> = (0..5000).map(|i| i / 500).collect();
+        let names = (0..10).map(|class| class.to_string()).collect();
+        let set = ImageSet::new(pixels, 1, 1, labels, names).unwrap();
+        let mut images = Images::from(&set);
+        let (places, sample) = images.labelled_sample(512, (1, 1)).unwrap().unwrap();
+        assert_eq!((places.len(), sample.len()), (512, 512));
+        assert_eq!(sample.pixels(), set.select(&places).unwrap().pixels());
+        let mut classes = sample.labels().unwrap().to_vec();
+        classes.dedup();
+        assert_eq!(classes, (0..10).collect::<Vec<_>>());
+        assert_eq!(
+            images
+                .next_chunk((1, 1))
+                .unwrap()
+                .map(|(first, chunk)| (first, chunk.len())),
+            Some((0, 5000))
+        );
+        assert!(matches!(
+            Images::from(&set).labelled_sample(512, (2, 1)),
+            Err(Error::ImageSize { .. })
+        ));
+        let unlabelled = ImageSet::unlabelled(vec![0; 30], 1, 1).unwrap();
+        assert!(Images::from(unlabelled).labelled_sample(5, (1, 1)).unwrap().is_none());
     }
 }

@@ -40,6 +40,8 @@
 //! | check with a few labels | [`Monitor::audit`] |
 //! | see where the harm sits | [`Monitor::explain`] |
 //! | read images from anywhere | [`Images`] |
+//! | say what images go through before the classifier | [`pipeline`], [`Classifier::open_with`] |
+//! | compare the classifier's answers with your own program's | [`check()`] |
 //! | see which harm a monitor would find, before it is relied on | [`SelfTest`] |
 //! | judge otherwise | [`Options`], [`Monitor::with_options`] |
 //! | train a classifier, or a distilled network by itself | [`training`] |
@@ -57,10 +59,12 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod audit;
 mod batch;
 mod calibration;
 mod certify;
+mod check;
 mod classifier;
 mod dataset;
 mod encoding;
@@ -75,6 +79,8 @@ mod locate;
 mod monitor;
 mod options;
 mod outcome;
+pub mod pipeline;
+mod probabilities;
 mod probe;
 mod recalibrate;
 mod saved;
@@ -87,6 +93,7 @@ pub mod training;
 pub use audit::{Audit, AuditPick};
 pub use calibration::{Calibrate, Calibration};
 pub use certify::{Requirement, certificate_page};
+pub use check::{Agreement, Expected, check, check_candidates};
 pub use classifier::{Classifier, ModuleOutput, open_network};
 pub use dataset::{Dataset, shipped_networks};
 pub use error::{BoxError, Error, Result};
@@ -99,6 +106,7 @@ pub use locate::locate;
 pub use monitor::Monitor;
 pub use options::Options;
 pub use outcome::{Accuracy, Decision, Outcome, Outcomes, Sequential};
+pub use probabilities::ProbabilitiesFile;
 pub use score::{Row, ScoreStream, Scored, Scores};
 pub use selftest::{Found, SelfTest, SelfTestRow, SelfTested};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use riptide_datasets::Framing;
 use riptide_detectors::harm::HarmTest;
 use riptide_detectors::{Answers, KsDrift};
 use riptide_files::{Progress, Silent, digest};
@@ -16,7 +17,7 @@ use crate::facts::{ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
 use crate::images::Images;
 use crate::options::Options;
 use crate::probe::Probe;
-use crate::score::{ScoreStream, Scores};
+use crate::score::{ScoreStream, Scored, Scores};
 
 /// A classifier, the network distilled from it, and a reference of clean images: everything that judging new images takes.
 ///
@@ -82,6 +83,7 @@ pub(crate) fn facts_of(
         input_size: [height, width],
         class_names,
         preprocessing: pair.network().map(Network::preprocessing),
+        framing: Framing::Keep,
         distilled_preprocessing: pair.distilled().preprocessing(),
         classifier,
         distilled: pair.distilled().digest(),
@@ -189,6 +191,22 @@ impl Monitor {
     /// Height and width of the images.
     pub fn input_size(&self) -> (usize, usize) {
         self.pair.input_size()
+    }
+
+    /// How picture files are framed: they are to be opened with it, as those were that the monitor was fitted on.
+    ///
+    /// ```no_run
+    /// # use riptide::prelude::*;
+    /// let monitor = Monitor::load("monitor")?;
+    /// let today = Images::open_with("today/", OpenOptions::default().framing(monitor.framing()))?;
+    /// # Ok::<(), riptide::Error>(())
+    /// ```
+    pub fn framing(&self) -> Framing {
+        self.facts.framing
+    }
+
+    pub(crate) fn set_framing(&mut self, framing: Framing) {
+        self.facts.framing = framing;
     }
 
     /// Number of classes.
@@ -301,11 +319,25 @@ impl Monitor {
     /// # Errors
     /// As [`score`](Self::score).
     pub fn score_with<'a>(&'a self, images: impl Into<Images<'a>>, progress: &mut dyn Progress) -> Result<Scores> {
+        self.score_and(images, progress, |_| Ok(()))
+    }
+
+    /// As [`score_with`](Self::score_with), and hands each chunk on as soon as it is scored, for whatever else is wanted of it.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score), and whatever `also` says.
+    pub fn score_and<'a>(
+        &'a self,
+        images: impl Into<Images<'a>>,
+        progress: &mut dyn Progress,
+        mut also: impl FnMut(&Scored) -> Result<()>,
+    ) -> Result<Scores> {
         let images = images.into();
         let files = images.files().map(<[_]>::to_vec);
         let mut all = Scores::new(&self.facts.class_names, files);
         for chunk in self.score_stream(images) {
             let chunk = chunk?;
+            also(&chunk)?;
             progress.advance(chunk.scores.len() as u64);
             all.extend(&chunk);
         }

@@ -7,7 +7,7 @@ use riptide_detectors::{Answers, Probabilities};
 
 use crate::calibration::{Calibration, mirrored};
 use crate::classifier::Pair;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::images::Images;
 
@@ -106,18 +106,23 @@ impl<'a> ScoreStream<'a> {
         let Some((first, images)) = self.images.next_chunk(self.pair.input_size())? else {
             return Ok(None);
         };
-        let probabilities = self.pair.probabilities(&images)?;
-        let scores = self.facts.score_probabilities(&probabilities)?;
-        let model = self.calibration.map(Calibration::model);
-        let mirrored = match model.filter(|model| model.views() == 2) {
-            Some(_) => Some(self.pair.classifier_probabilities(&mirrored(&images)?)?),
-            None => None,
-        };
-        let error_probabilities = match model.filter(|_| self.wants_errors) {
-            Some(model) => Some(model.error_probabilities(&probabilities, mirrored.as_deref())?),
-            None => None,
-        };
         let files = self.images.files();
+        let model = self.calibration.map(Calibration::model);
+        let ask = || {
+            let probabilities = self.pair.probabilities(&images)?;
+            let scores = self.facts.score_probabilities(&probabilities)?;
+            let mirrored = match model.filter(|model| model.views() == 2) {
+                Some(_) => Some(self.pair.classifier_probabilities(&mirrored(&images)?)?),
+                None => None,
+            };
+            let error_probabilities = match model.filter(|_| self.wants_errors) {
+                Some(model) => Some(model.error_probabilities(&probabilities, mirrored.as_deref())?),
+                None => None,
+            };
+            Ok((probabilities, scores, mirrored, error_probabilities))
+        };
+        let asked = ask().map_err(|error: Error| error.after(first, files));
+        let (probabilities, scores, mirrored, error_probabilities) = asked?;
         Ok(Some(Scored {
             first,
             files: files.and_then(|files| Some(files.get(first..first + images.len())?.to_vec())),

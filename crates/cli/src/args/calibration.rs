@@ -121,7 +121,9 @@ impl NewCalibrationArgs {
         let Some(path) = &self.calibration else {
             return Ok(monitor);
         };
-        let images = self.how.label(reading.open(path, monitor.input_size())?)?;
+        let images = self
+            .how
+            .label(reading.open(path, monitor.input_size(), monitor.facts().framing)?)?;
         super::hint(monitor.calibrate(images, &self.config(seed, checkpoint), progress))
     }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use riptide::datasets::cifar10::Split;
 use riptide::datasets::{DatasetError, Framing, ImageSource, OnError, OpenOptions, Orient, PictureOptions};
-use riptide::{Error, Images};
+use riptide::{Classifier, Error, Images, Monitor};
 
 /// Which part of CIFAR-10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,7 +36,8 @@ pub struct Reading {
     #[arg(long, value_enum, value_name = "PART", default_value = "test")]
     pub split: Part,
 
-    /// Stretch image files of another size to the classifier's
+    /// Make image files of another size fit the classifier: as its preprocessing says (imagenet, clip, a file), else by
+    /// stretching; saved with a monitor, so that later commands need not say it
     #[arg(long)]
     pub resize: bool,
 
@@ -93,9 +94,14 @@ impl Reading {
             .on_error(on_error)
     }
 
-    /// Opens images for networks that take images of `size` (height, width).
-    pub fn open(self, path: &Path, size: (usize, usize)) -> anyhow::Result<Images<'static>> {
-        Ok(Images::open_with(path, self.options(Some(size)))?)
+    /// Opens images for networks that take images of `size` (height, width) and frame pictures in their own way.
+    pub fn open(self, path: &Path, size: (usize, usize), framing: Framing) -> anyhow::Result<Images<'static>> {
+        let options = self.options(Some(size));
+        let options = match framing {
+            Framing::Keep => options,
+            framing => options.framing(framing),
+        };
+        Ok(Images::open_with(path, options)?)
     }
 }
 
@@ -107,21 +113,30 @@ impl ImagesArgs {
         Ok(move || riptide::datasets::open(&path, options))
     }
 
-    /// Opens the images for networks that take images of `size` (height, width).
-    pub fn open(&self, size: (usize, usize)) -> anyhow::Result<Images<'static>> {
-        self.reading.open(&self.images, size)
+    /// Opens the images for a monitor.
+    pub fn open(&self, monitor: &Monitor) -> anyhow::Result<Images<'static>> {
+        self.reading.open(&self.images, monitor.input_size(), monitor.framing())
+    }
+
+    /// Opens the images for a classifier.
+    pub fn open_for(&self, classifier: &Classifier) -> anyhow::Result<Images<'static>> {
+        self.reading
+            .open(&self.images, classifier.input_size(), classifier.framing())
     }
 }
 
-/// Names the option that helps if images have another size.
+/// Names the options that help.
 pub fn hint<T>(result: riptide::Result<T>) -> anyhow::Result<T> {
     let of_size = |error: &Error| match error {
         Error::ImageSize { .. } => true,
         Error::Images(error) => matches!(**error, DatasetError::PictureSize { .. }),
         _ => false,
     };
-    match result {
-        Err(error) if of_size(&error) => Err(error).context("add --resize to stretch image files"),
-        other => Ok(other?),
-    }
+    let option = match &result {
+        Err(error) if of_size(error) => "add --resize to stretch image files",
+        Err(Error::Undecided { .. }) => "add --preprocessing NAME or FILE",
+        Err(Error::LowAccuracy { .. }) => "look at --preprocessing and --classes, or add --force",
+        _ => return Ok(result?),
+    };
+    result.context(option)
 }

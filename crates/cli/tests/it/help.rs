@@ -2,10 +2,11 @@
 
 use crate::support::{document, names, output, refused};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "fit",
     "import",
     "calibrate",
+    "check",
     "score",
     "detect",
     "predict",

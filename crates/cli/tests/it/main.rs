@@ -9,6 +9,7 @@ mod help;
 #[cfg(feature = "fetch")]
 mod hub;
 mod images;
+mod input;
 mod ks;
 mod monitor;
 mod support;

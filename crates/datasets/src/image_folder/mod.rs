@@ -232,6 +232,14 @@ impl ImageSource for ImageFolder {
         ImageSet::new(pixels, height, width, labels, self.listing.class_names.clone()).map(Some)
     }
 
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        let chosen = places
+            .iter()
+            .filter_map(|place| self.listing.pictures.get(*place).cloned());
+        self.listing.pictures = chosen.collect();
+        self.read_all()
+    }
+
     fn remaining(&self) -> Option<u64> {
         Some((self.ready.len() + self.listing.pictures.len()) as u64)
     }

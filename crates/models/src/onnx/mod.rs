@@ -167,7 +167,7 @@ impl OnnxClassifier {
         Ok(Tensor::from_vec(scores, (n, n_classes), images.device())?)
     }
 
-    fn probabilities(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+    pub(crate) fn probabilities(&self, images: &Tensor) -> Result<Tensor, ModelError> {
         let scores = self.scores(images)?;
         if scores.dim(0)? == 0 {
             return Ok(scores);

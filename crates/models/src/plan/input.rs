@@ -68,7 +68,8 @@ impl Images<'_> {
 
 fn fill_raw(geometry: &Geometry, bytes: &[u8], image: &mut [f32]) {
     // A byte becomes one of 256 floats of its channel, so the scaling is done once for each value, not for each pixel.
-    let [red, green, blue] = geometry.preprocessing.table(bytes);
+    let bytes = geometry.preprocessing.arrange(bytes);
+    let [red, green, blue] = geometry.preprocessing.table(&bytes);
     let line = 3 * geometry.image.width;
     for (y, row) in bytes.chunks_exact(line).enumerate() {
         let start = geometry.image.index(y, 0);

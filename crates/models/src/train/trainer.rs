@@ -342,15 +342,15 @@ impl Trainer {
                 let (inner_height, inner_width) = shrink.output_size();
                 if versions.is_some() {
                     variation.apply(image, height, width, varied);
-                    let seen = smaller(&shrink, varied, small);
-                    let table = preprocessing.table(seen);
+                    let seen = preprocessing.arrange(smaller(&shrink, varied, small));
+                    let table = preprocessing.table(&seen);
                     write_image(&shape, out, |y, x, c| {
                         table[c][usize::from(seen[(y * inner_width + x) * 3 + c])]
                     });
                 } else {
                     let (height, width) = (inner_height, inner_width);
-                    let image = smaller(&shrink, image, small);
-                    let table = preprocessing.table(image);
+                    let image = preprocessing.arrange(smaller(&shrink, image, small));
+                    let table = preprocessing.table(&image);
                     write_image(&shape, out, |y, x, c| match variation.source(y, x, height, width) {
                         Some((y, x)) => table[c][usize::from(image[(y * width + x) * 3 + c])],
                         None => 0.0,

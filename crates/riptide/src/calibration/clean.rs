@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
-use riptide_detectors::Probabilities;
+use riptide_detectors::{Probabilities, check_rows};
 use riptide_files::{Progress, Unit};
 
 use super::{Calibrate, Calibrated, Seen, calibrate, declare, labels};
@@ -87,7 +87,12 @@ impl Clean {
         let (mut labels, mut class_names, mut probe) = (Vec::new(), Vec::new(), None);
         progress.begin(task, images.remaining(), Unit::Images);
         while let Some((first, chunk)) = images.next_chunk(pair.input_size())? {
-            probabilities.extend(&pair.probabilities(&chunk)?)?;
+            let rows = pair.probabilities(&chunk).and_then(|rows| {
+                check_rows(&rows.classifier, rows.n_classes, "classifier")?;
+                check_rows(&rows.distilled, rows.n_classes, "distilled network")?;
+                Ok(rows)
+            });
+            probabilities.extend(&rows.map_err(|error| error.after(first, images.files()))?)?;
             if let Some(both) = &mut both {
                 both.extend(pair.classifier_probabilities(&declare::mirrored(&chunk)?)?);
             }

@@ -112,9 +112,16 @@ impl Gather<'_> {
                 if is_known || part.is_empty() {
                     continue;
                 }
+                let mut asked = 0;
                 let ask = |pixels: &[u8]| {
                     let set = ImageSet::unlabelled(pixels.to_vec(), size.0, size.1)?;
-                    self.classifier.predict_proba(&set, |n| progress.advance(n as u64))
+                    let rows = self.classifier.predict_proba(&set, |n| progress.advance(n as u64));
+                    // Every version is of all images of the part, in order.
+                    let before = asked;
+                    asked += set.len();
+                    let place =
+                        |image: usize| first + list.get((before + image) % list.len()).copied().unwrap_or(image);
+                    rows.map_err(|error| error.at(place, images.files()))
                 };
                 let mut answers = Teaching::from_fn(size, part.pixels(), recipe, ask)?.probabilities;
                 temper(&mut answers, self.classifier.n_classes(), self.temperature)?;

@@ -58,6 +58,17 @@ impl Split {
         }
     }
 
+    /// The index among all of each image of the reference, in its order.
+    pub(super) fn reference_indices(&self) -> Vec<usize> {
+        let mut indices = vec![0; self.n_reference];
+        for (index, &place) in self.places.iter().enumerate() {
+            if let Some(entry) = indices.get_mut(place) {
+                *entry = index;
+            }
+        }
+        indices
+    }
+
     pub(super) fn n_training(&self) -> usize {
         self.places.len() - self.n_reference - self.n_validation
     }
@@ -97,6 +108,8 @@ mod tests {
         let expected = (0..20).map(|i| (0, i)).chain((0..10).map(|i| (1, i)));
         assert_eq!(all, expected.chain((0..70).map(|i| (2, i))).collect::<Vec<_>>());
         assert_eq!(split.part_of(100), (Part::Training, 70));
+        let indices = split.reference_indices();
+        assert!((0..20).all(|place| split.part_of(indices[place]) == (Part::Reference, place)));
         let same = Split::new(100, 20, 10, 3);
         assert!((0..100).all(|index| same.part_of(index) == split.part_of(index)));
         let other = Split::new(100, 20, 10, 4);

@@ -91,9 +91,14 @@ impl Training {
                 let total = (versions * images.len()) as u64;
                 progress.begin("asking the classifier", Some(total), Unit::Images);
                 let size = (images.height(), images.width());
+                let mut asked = 0;
                 let ask = |pixels: &[u8]| {
                     let set = ImageSet::unlabelled(pixels.to_vec(), size.0, size.1)?;
-                    classifier.predict_proba(&set, |n| progress.advance(n as u64))
+                    // Every version is of all images, in order.
+                    let first = asked % images.len().max(1);
+                    asked += set.len();
+                    let rows = classifier.predict_proba(&set, |n| progress.advance(n as u64));
+                    rows.map_err(|error| error.after(first, None))
                 };
                 let teaching = Teaching::from_fn(size, images.pixels(), &self.recipe, ask)?;
                 progress.end();
@@ -107,8 +112,10 @@ impl Training {
         temper(&mut teaching.probabilities, n_classes, self.temperature)?;
         let validation = match validation {
             None => None,
-            Some(images) => {
-                let mut rows = classifier.predict_proba(images, |_| ())?;
+            Some(validation) => {
+                // They count after the images that are trained on.
+                let rows = classifier.predict_proba(validation, |_| ());
+                let mut rows = rows.map_err(|error| error.after(images.len(), None))?;
                 temper(&mut rows, n_classes, self.temperature)?;
                 Some(Cow::Owned(rows))
             }
