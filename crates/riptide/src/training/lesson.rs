@@ -142,7 +142,7 @@ impl Outputs<'_> {
         for network in after {
             let (ended, _) = validate(network, &some, Some(rows))?;
             // Not a number is no learning either.
-            if !(ended <= began) {
+            if ended > began || ended.is_nan() {
                 return Err(Error::NothingLearned { began, ended });
             }
         }
