@@ -6,13 +6,19 @@ use super::config::AccuracyConfig;
 use super::evidence::{FamilyEvidence, SetEvidence};
 use super::line::{Line, Point, SHAPES, Shape};
 use super::logistic::{Design, fit as fit_logistic};
-use super::model::{AccuracyModel, Scaler};
+use super::model::{AccuracyModel, Doubt, Scaler};
 use super::region::{Located, Region, locate};
 use super::residuals::{FamilyResiduals, LeftOut, Residuals};
 use super::set::DescribedSet;
 use super::temperature::{Losses, temperature};
-use super::window::WindowValue;
+use super::window::{WindowValue, emphasised};
 use crate::error::DetectorError;
+
+/// What the clean set weighs in the line; every other set weighs 1.
+const CLEAN_WEIGHT: f64 = 1.0;
+
+/// Another shape of the line is taken if its mean squared residual is below this part of the simpler one's.
+const CLEARLY: f64 = 0.75;
 
 /// What a fit gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,23 +61,16 @@ impl AccuracyModel {
             .collect::<Result<_, _>>()?;
         let deployed = declared.fold(None, Some(&full))?;
         // One table of left-out residuals for every shape of the line.
-        let shapes: Vec<Shape> = SHAPES
-            .into_iter()
-            .filter(|shape| config.distilled || !shape.0.contains(&2))
-            .collect();
-        let tables: Vec<Residuals> = shapes
+        let tables: Vec<Residuals> = SHAPES
             .iter()
             .map(|&shape| declared.left_out(&folds, shape))
             .collect::<Result<_, _>>()?;
-        let limits: Vec<f64> = (0..folds.len())
-            .map(|family| declared.reach(folds.get(family), family))
-            .collect();
-        let model = declared.model(&deployed, None, &shapes, &tables, &limits)?;
+        let model = declared.model(&deployed, None, &tables)?;
         let evidence = folds
             .par_iter()
             .enumerate()
             .map(|(family, fold)| {
-                let model = declared.model(fold, Some(family), &shapes, &tables, &limits)?;
+                let model = declared.model(fold, Some(family), &tables)?;
                 Ok(declared.evidence(model, family))
             })
             .collect::<Result<_, DetectorError>>()?;
@@ -252,22 +251,27 @@ impl<'a> Declared<'a> {
             scaler: self.scaler.clone(),
             coefficients,
             temperature,
-            line: Line { weights: [0.0; 3] },
+            line: Line {
+                offset: 0.0,
+                weights: [0.0; 3],
+            },
             residuals: Residuals::default(),
             region: Region::new(locate(&empty, &empty), &[]),
             reference: empty.clone(),
             base: empty,
+            doubt: Doubt::default(),
             accuracy: 0.0,
             image_variance: 0.0,
         }
     }
 
-    /// The line through all sets but those of one family; the clean set counts as often as there are families.
+    /// The line through all sets but those of one family.
     fn line(&self, fold: &Fold, without: Option<usize>, shape: Shape) -> Result<Line, DetectorError> {
+        let clean = fold.clean.moments().mean;
         let mut points = vec![Point {
-            mean: fold.clean.moments().mean,
+            mean: clean,
             accuracy: self.clean.accuracy(),
-            weight: self.families.len() as f64,
+            weight: CLEAN_WEIGHT,
         }];
         for ((window, set), &family) in fold.sets.iter().zip(self.sets).zip(&self.family) {
             if Some(family) != without {
@@ -278,7 +282,7 @@ impl<'a> Declared<'a> {
                 });
             }
         }
-        Line::fit(&points, shape).ok_or_else(|| DetectorError::NoFit {
+        Line::fit(&points, &clean, self.clean.accuracy(), shape).ok_or_else(|| DetectorError::NoFit {
             reason: format!(
                 "{} declared sets do not determine a line; declare more",
                 self.sets.len()
@@ -292,6 +296,7 @@ impl<'a> Declared<'a> {
         for (family, (fold, name)) in folds.iter().zip(&self.families).enumerate() {
             let line = self.line(fold, Some(family), shape)?;
             let clean = fold.clean.moments();
+            let region = self.region(fold, Some(family));
             let own = fold
                 .sets
                 .iter()
@@ -305,6 +310,7 @@ impl<'a> Declared<'a> {
                     drop: self.clean.accuracy() - set.accuracy(),
                     estimate: line.drop(&clean, &moments),
                     rise: fold.sets_rise(window),
+                    distance: region.distance(&self.located(fold, window)).0,
                 }
             });
             families.push(FamilyResiduals {
@@ -312,7 +318,7 @@ impl<'a> Declared<'a> {
                 sets: sets.collect(),
             });
         }
-        Ok(Residuals { families })
+        Ok(Residuals { clean: 0.0, families })
     }
 
     fn located(&self, fold: &Fold, window: &WindowValue) -> Located {
@@ -330,26 +336,11 @@ impl<'a> Declared<'a> {
         Region::new(self.located(fold, &fold.clean), &sets)
     }
 
-    /// How far a left-out family's sets lie outside the others' region, at most.
-    fn reach(&self, fold: Option<&Fold>, family: usize) -> f64 {
-        let Some(fold) = fold else { return 0.0 };
-        let region = self.region(fold, Some(family));
-        let own = fold.sets.iter().zip(&self.family).filter(|(_, of)| **of == family);
-        own.map(|(window, _)| region.distance(&self.located(fold, window)).0)
-            .fold(0.0, f64::max)
-    }
-
     /// The whole model of a fold.
-    fn model(
-        &self,
-        fold: &Fold,
-        without: Option<usize>,
-        shapes: &[Shape],
-        tables: &[Residuals],
-        limits: &[f64],
-    ) -> Result<AccuracyModel, DetectorError> {
+    fn model(&self, fold: &Fold, without: Option<usize>, tables: &[Residuals]) -> Result<AccuracyModel, DetectorError> {
         // What the fold may know: the residuals of the families that it saw.
         let known = |table: &Residuals| Residuals {
+            clean: 0.0,
             families: table
                 .families
                 .iter()
@@ -358,8 +349,17 @@ impl<'a> Declared<'a> {
                 .map(|(_, family)| family.clone())
                 .collect(),
         };
-        let tables = shapes.iter().zip(tables).map(|(&shape, table)| (shape, known(table)));
-        let best = tables.min_by(|a, b| a.1.mean_square().total_cmp(&b.1.mean_square()));
+        let tables = SHAPES.iter().zip(tables).map(|(&shape, table)| (shape, known(table)));
+        // The simplest shape, unless another is clearly better: what looks a little better here is chance.
+        let mut best: Option<(Shape, Residuals)> = None;
+        for (shape, table) in tables {
+            if best
+                .as_ref()
+                .is_none_or(|(_, best)| table.mean_square() < CLEARLY * best.mean_square())
+            {
+                best = Some((shape, table));
+            }
+        }
         let Some((shape, residuals)) = best else {
             return Err(DetectorError::Empty {
                 what: "the shapes of the line",
@@ -369,13 +369,14 @@ impl<'a> Declared<'a> {
         let mut model = self.bare(fold.coefficients.clone(), fold.temperature);
         model.line = self.line(fold, without, shape)?;
         model.residuals = residuals;
+        model.residuals.clean = model.line.offset;
         model.region = self.region(fold, without);
-        let reach = limits.iter().enumerate().filter(|(family, _)| Some(*family) != without);
-        model.region.limit = reach.map(|(_, limit)| *limit).fold(0.0, f64::max);
+        model.region.limit = model.residuals.reach();
         model.base = fold.reference.clone();
         model.base.merge(&fold.clean)?;
         let right = |set: &DescribedSet| set.accuracy() * set.len() as f64;
         model.accuracy = (right(self.reference) + right(self.clean)) / (self.reference.len() + self.clean.len()) as f64;
+        model.doubt = doubt(&model, [self.reference, self.clean]);
         model.image_variance = self.image_variance(&model, without);
         model.reference = fold.reference.clone();
         Ok(model)
@@ -431,4 +432,25 @@ fn losses_of(set: &DescribedSet, stride: usize) -> Losses {
         losses.add(&image, wrong);
     }
     losses
+}
+
+/// The emphasised error probabilities of clean images.
+fn doubt(model: &AccuracyModel, sets: [&DescribedSet; 2]) -> Doubt {
+    let images = sets.iter().flat_map(|set| set.images.images());
+    let values: Vec<f64> = images.map(|image| emphasised(model.error(&image))).collect();
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let moment = |power: i32| values.iter().map(|value| (value - mean).powi(power)).sum::<f64>() / n;
+    let variance = moment(2);
+    let skewness = if variance > 0.0 {
+        moment(3) / variance.powf(1.5)
+    } else {
+        0.0
+    };
+    Doubt {
+        n,
+        mean,
+        variance,
+        skewness,
+    }
 }

@@ -1,11 +1,11 @@
 //! The verdict on a batch.
 
 use riptide_stats::Interval;
-use riptide_stats::means::{hoeffding_greater, welch_greater};
+use riptide_stats::means::{Sample, drawn_alike, hoeffding_greater, welch_greater};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::config::AccuracyOptions;
-use super::model::AccuracyModel;
+use super::model::{AccuracyModel, Doubt};
 use super::outcome::{AccuracyOutcome, Assumption, Fallen, Outside, Verdict};
 use super::region::locate;
 use super::window::{Moments, WindowValue};
@@ -55,6 +55,7 @@ impl AccuracyModel {
             estimated,
             p_value,
             p_value_fit,
+            distance,
             outside,
         } = self.judged(window, options, &margins);
         let AccuracyOptions {
@@ -80,7 +81,7 @@ impl AccuracyModel {
         let sampling = (self.image_variance / batch.n + self.image_variance / base.n).sqrt();
         let half = self
             .residuals
-            .half_width(confidence, sampling)
+            .half_width(confidence, sampling, distance)
             .filter(|_| outside.is_none());
         let accuracy = Interval {
             estimate,
@@ -111,8 +112,8 @@ impl AccuracyModel {
         })
     }
 
-    /// Has the accuracy fallen at all? The one-sided test of "drawn as the reference was" against larger error probabilities,
-    /// by itself; 1 for an empty window.
+    /// Has the accuracy fallen at all? The one-sided test of "drawn as the clean images were" by itself: of the mean of the error
+    /// probabilities to the power 3/2 ([`drawn_alike`]), below 30 images by Hoeffding's bound. 1 for an empty window.
     #[must_use]
     pub fn fallen(&self, window: &WindowValue, level: f64) -> Fallen {
         let p_value = self.p_fallen(window, level);
@@ -123,13 +124,23 @@ impl AccuracyModel {
     }
 
     fn p_fallen(&self, window: &WindowValue, level: f64) -> f64 {
-        const ERROR: [f64; 3] = [1.0, 0.0, 0.0];
-        let (batch, reference) = (window.moments(), self.reference.moments());
-        if batch.n < FEW {
-            let most = self.reference.mean_error() + standard_error_above(&reference, level);
-            return hoeffding_greater(batch.n, window.mean_error(), most);
+        let Doubt {
+            n: n_clean,
+            mean: of_clean,
+            variance,
+            skewness,
+        } = self.doubt;
+        let (n, mean) = (window.len() as f64, window.mean_emphasised());
+        if n < FEW {
+            let most = of_clean + Normal::standard().inverse_cdf(1.0 - level) * (variance / n_clean).sqrt();
+            return hoeffding_greater(n, mean, most);
         }
-        welch_greater(&batch.along(&ERROR), &reference.along(&ERROR), 0.0).p_value
+        let clean = Sample {
+            n: n_clean,
+            mean: of_clean,
+            variance,
+        };
+        drawn_alike(n, mean, &clean, skewness)
     }
 
     /// The limits that a verdict compares with; they depend on the options alone.
@@ -141,16 +152,16 @@ impl AccuracyModel {
             over: tolerated_drop + self.residuals.over(tolerated_drop, level),
             under: tolerated_drop - self.residuals.under(tolerated_drop, level),
             most: self.error_bound(tolerated_drop, level),
-            least: self.reference.mean_error() + self.residuals.least_rise(tolerated_drop, level),
+            least: self.base.mean_error() + self.residuals.least_rise(tolerated_drop, level),
         }
     }
 
     /// The verdict alone.
     pub(crate) fn judged(&self, window: &WindowValue, options: &AccuracyOptions, margins: &Margins) -> Judged {
         let (batch, base) = (window.moments(), self.base.moments());
-        let outside = self
-            .region
-            .outside(&locate(window, &self.reference), window, &self.reference);
+        let at = locate(window, &self.reference);
+        let distance = self.region.distance(&at).0;
+        let outside = self.region.outside(&at, window, &self.reference);
         let (p_value, p_value_fit) = if batch.n < FEW {
             let mean = window.mean_error();
             (
@@ -160,8 +171,8 @@ impl AccuracyModel {
         } else {
             let (batch, base) = (batch.along(&self.line.weights), base.along(&self.line.weights));
             (
-                welch_greater(&batch, &base, margins.over).p_value,
-                welch_greater(&base, &batch, -margins.under).p_value,
+                welch_greater(&batch, &base, margins.over - self.line.offset).p_value,
+                welch_greater(&base, &batch, self.line.offset - margins.under).p_value,
             )
         };
         let verdict = if outside.is_some() {
@@ -178,15 +189,16 @@ impl AccuracyModel {
             estimated: self.line.drop(&base, &batch),
             p_value,
             p_value_fit,
+            distance,
             outside,
         }
     }
 
     /// The largest mean error probability that a drop of `tolerated` explains.
     pub(crate) fn error_bound(&self, tolerated: f64, level: f64) -> f64 {
-        let reference = self.reference.moments();
+        let base = self.base.moments();
         let rise = self.residuals.rise(tolerated, level);
-        (self.reference.mean_error() + rise + standard_error_above(&reference, level)).clamp(1e-6, 1.0 - 1e-6)
+        (self.base.mean_error() + rise + standard_error_above(&base, level)).clamp(1e-6, 1.0 - 1e-6)
     }
 }
 
@@ -214,6 +226,8 @@ pub(crate) struct Judged {
     estimated: f64,
     p_value: f64,
     p_value_fit: f64,
+    /// How far the batch lies outside the declared region.
+    distance: f64,
     outside: Option<Outside>,
 }
 

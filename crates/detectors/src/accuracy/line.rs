@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::logistic::solve;
 use super::window::{Moments, dot};
 
-/// Drop of accuracy = weights · (means of the batch - means of clean images), for mean error probability, confidence and
-/// agreement. Averages of a learned probability are attenuated: the line repairs that.
+/// Drop of accuracy = offset + weights · (means of the batch - means of clean images), for mean error probability, confidence
+/// and agreement. Averages of a learned probability are attenuated: the line repairs that. The offset is below 0: a slight
+/// corruption makes networks less sure before it makes the classifier err.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
 pub(crate) struct Line {
+    pub(crate) offset: f64,
     pub(crate) weights: [f64; 3],
 }
 
@@ -18,7 +19,7 @@ pub(crate) struct Line {
 pub(crate) struct Shape(pub(crate) &'static [usize]);
 
 /// Those tried, simplest first.
-pub(crate) const SHAPES: [Shape; 4] = [Shape(&[1]), Shape(&[0]), Shape(&[0, 1]), Shape(&[0, 1, 2])];
+pub(crate) const SHAPES: [Shape; 3] = [Shape(&[1]), Shape(&[1, 2]), Shape(&[0])];
 
 /// A set of images as the line sees it.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +30,9 @@ pub(crate) struct Point {
 }
 
 impl Line {
-    /// Weighted least squares of the accuracy on the means, with an intercept that only the slopes are kept beside. None if
-    /// the points do not determine it.
-    pub(crate) fn fit(points: &[Point], shape: Shape) -> Option<Self> {
+    /// Weighted least squares of the drop on the means; both are counted from the clean point. None if the points do not
+    /// determine it.
+    pub(crate) fn fit(points: &[Point], clean: &[f64; 3], accuracy: f64, shape: Shape) -> Option<Self> {
         let p = shape.0.len();
         let total: f64 = points.iter().map(|point| point.weight).sum();
         if points.len() <= p + 1 || total <= 0.0 {
@@ -41,7 +42,7 @@ impl Line {
             |value: &dyn Fn(&Point) -> f64| points.iter().map(|point| point.weight * value(point)).sum::<f64>() / total;
         let column = |j: usize| move |point: &Point| point.mean.get(j).copied().unwrap_or_default();
         let centres: Vec<f64> = shape.0.iter().map(|&j| average(&column(j))).collect();
-        let accuracy = average(&|point| point.accuracy);
+        let mean = average(&|point| point.accuracy);
         let (mut lower, mut right) = (vec![0.0; p * p], vec![0.0; p]);
         for point in points {
             let row: Vec<f64> = shape
@@ -51,7 +52,7 @@ impl Line {
                 .map(|(&j, c)| column(j)(point) - c)
                 .collect();
             for (i, &x) in row.iter().enumerate() {
-                right[i] += point.weight * x * (accuracy - point.accuracy);
+                right[i] += point.weight * x * (mean - point.accuracy);
                 for (j, &other) in row.iter().enumerate() {
                     lower[i * p + j] += point.weight * x * other;
                 }
@@ -66,11 +67,15 @@ impl Line {
         for (&j, slope) in shape.0.iter().zip(slopes) {
             weights[j] = slope;
         }
-        Some(Self { weights })
+        let mut offset = accuracy - mean;
+        for (j, centre) in shape.0.iter().zip(&centres) {
+            offset += weights[*j] * (clean[*j] - centre);
+        }
+        Some(Self { offset, weights })
     }
 
     /// Estimated drop from the means `from` to the means `to`.
     pub(crate) fn drop(&self, from: &Moments, to: &Moments) -> f64 {
-        dot(&self.weights, &to.mean) - dot(&self.weights, &from.mean)
+        self.offset + dot(&self.weights, &to.mean) - dot(&self.weights, &from.mean)
     }
 }

@@ -35,10 +35,21 @@ pub struct AccuracyModel {
     pub(crate) reference: WindowValue,
     /// The reference's and the clean calibration images: where the line starts.
     pub(crate) base: WindowValue,
+    /// The emphasised error probabilities of those.
+    pub(crate) doubt: Doubt,
     /// Accuracy on those.
     pub(crate) accuracy: f64,
     /// Variance an image of (right - what the line says of it): the sampling error of an estimate.
     pub(crate) image_variance: f64,
+}
+
+/// Error probabilities to the power 3/2 of clean images: what "has it fallen at all" is tested against.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Doubt {
+    pub(crate) n: f64,
+    pub(crate) mean: f64,
+    pub(crate) variance: f64,
+    pub(crate) skewness: f64,
 }
 
 /// Mean and reciprocal standard deviation of each feature.
@@ -121,8 +132,9 @@ impl AccuracyModel {
     /// A sequential test for this model's error probabilities against the tolerated drop: feed it
     /// [`WindowValue::mean_error`] of one batch after another, or the error probabilities one by one.
     ///
-    /// The values' mean is tested against the reference's, with its standard error at the test's own level, plus the most by
-    /// which it rises on left-out families thinned with clean images to the tolerated drop.
+    /// The values' mean is tested against the clean images', plus its standard error and the most by which it rises on left-out
+    /// families thinned with clean images to the tolerated drop, both at the level of `options`. The level of `config` is
+    /// about chance in the stream alone.
     ///
     /// # Errors
     /// [`DetectorError::InvalidOption`] for an option out of range.
@@ -132,7 +144,7 @@ impl AccuracyModel {
         config: &SequentialConfig,
     ) -> Result<SequentialTest, DetectorError> {
         options.check()?;
-        SequentialTest::new(self.error_bound(options.tolerated_drop, config.level), *config)
+        SequentialTest::new(self.error_bound(options.tolerated_drop, options.level), *config)
     }
 
     /// The model's own kind of description.

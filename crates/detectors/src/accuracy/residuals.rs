@@ -13,6 +13,8 @@ pub(crate) struct LeftOut {
     pub(crate) estimate: f64,
     /// Rise of the mean error probability over the clean images'.
     pub(crate) rise: f64,
+    /// How far it lies outside the region of the other families.
+    pub(crate) distance: f64,
 }
 
 /// The left-out sets of one family.
@@ -30,12 +32,18 @@ pub(crate) struct FamilyResiduals {
 /// sum_k sum_j delta(R_kj) / ((K + 1) N_k) + delta(infinity) / (K + 1)
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
 pub(crate) struct Residuals {
+    /// What is estimated of clean images.
+    pub(crate) clean: f64,
     pub(crate) families: Vec<FamilyResiduals>,
 }
 
 impl Residuals {
+    /// The drop estimated if a share of the images is corrupted as in a set and the rest is clean.
+    fn at(&self, set: &LeftOut, share: f64) -> f64 {
+        self.clean + share * (set.estimate - self.clean)
+    }
+
     /// Values with the mass of each.
     fn masses(&self, value: impl Fn(&LeftOut) -> Option<f64>) -> Vec<(f64, f64)> {
         let k = self.families.len() as f64 + 1.0;
@@ -49,17 +57,18 @@ impl Residuals {
         masses
     }
 
-    /// The quantile at `level` of a one-sided residual, at least 0. If there are too few families for that level, the
-    /// largest residual, which holds with chance K / (K + 1) for K families.
+    /// The quantile at `level` of a one-sided residual over the families, each with the same mass; at least 0. A new family
+    /// exceeds it with a chance of at most 1 - level + 1 / (K + 1).
     fn quantile(&self, level: f64, value: impl Fn(&LeftOut) -> Option<f64>) -> f64 {
         let masses = self.masses(value);
         // Families without a value could have had any below: their mass counts as residuals of 0.
         let present: f64 = masses.iter().map(|(_, mass)| mass).sum();
         let k = self.families.len() as f64;
-        let mut sum = k / (k + 1.0) - present;
+        let all = k / (k + 1.0);
+        let mut sum = all - present;
         for (value, mass) in &masses {
             sum += mass;
-            if sum >= level - 1e-12 {
+            if sum >= level * all - 1e-12 {
                 return value.max(0.0);
             }
         }
@@ -68,11 +77,12 @@ impl Residuals {
 
     /// By how much the drop is over-estimated, with chance 1 - level at most, in batches whose drop is at most `tolerated`.
     ///
-    /// Each left-out set is thinned with clean images until its drop is the tolerated one, if it is larger; the residual of the
-    /// mixture is as much smaller, because both drops are linear in the share of corrupted images.
+    /// Each left-out set is thinned with clean images until its drop is the tolerated one, if it is larger; true
+    /// and estimated drop change linearly with the share of corrupted images.
     pub(crate) fn over(&self, tolerated: f64, level: f64) -> f64 {
         self.quantile(1.0 - level, |set| {
-            Some(set.share_at(tolerated) * (set.estimate - set.drop))
+            let share = set.share_at(tolerated);
+            Some(self.at(set, share) - share * set.drop)
         })
     }
 
@@ -81,7 +91,7 @@ impl Residuals {
     pub(crate) fn under(&self, tolerated: f64, level: f64) -> f64 {
         self.quantile(1.0 - level, |set| {
             (set.drop >= tolerated && set.drop > 0.0)
-                .then(|| tolerated - (set.estimate * set.share_at(tolerated)).min(set.estimate))
+                .then(|| tolerated - self.at(set, set.share_at(tolerated)).min(set.estimate))
         })
     }
 
@@ -100,13 +110,22 @@ impl Residuals {
         (most - short).max(0.0)
     }
 
+    /// How far left-out sets lie outside the others' region, but for one in twenty families: a batch beyond is one that even the
+    /// declared corruptions are no guide to.
+    pub(crate) fn reach(&self) -> f64 {
+        self.quantile(0.95, |set| Some(set.distance))
+    }
+
     /// Half-width of the interval around an estimate that has in addition a sampling error of standard deviation `sampling`.
     /// None if no width holds with that confidence, because there are too few families.
     ///
+    /// The further a batch lies from the declared sets, the less they say about it: residuals are taken relative to 1 + distance, for
+    /// the left-out sets as for the batch.
+    ///
     /// The smaller of two valid widths: the quantile of |R + sampling Z| for standard normal Z, and the quantile of |R| plus
     /// that of |sampling Z|.
-    pub(crate) fn half_width(&self, confidence: f64, sampling: f64) -> Option<f64> {
-        let masses = self.masses(|set| Some((set.estimate - set.drop).abs()));
+    pub(crate) fn half_width(&self, confidence: f64, sampling: f64, distance: f64) -> Option<f64> {
+        let masses = self.masses(|set| Some((1.0 + distance) * (set.estimate - set.drop).abs() / (1.0 + set.distance)));
         let normal = Normal::standard();
         let z = normal.inverse_cdf(0.5 + confidence / 2.0);
         let mut sum = 0.0;

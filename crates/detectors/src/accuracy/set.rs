@@ -94,6 +94,15 @@ impl DescribedSet {
         self.severity
     }
 
+    /// The same images under another family name.
+    #[must_use]
+    pub fn named(self, family: impl Into<String>) -> Self {
+        Self {
+            family: family.into(),
+            ..self
+        }
+    }
+
     /// The images at `places`, in that order. Places beyond the last image are left out.
     #[must_use]
     pub fn select(&self, places: &[usize]) -> Self {
