@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use riptide::models::onnx::{Against, Check, Engine};
 use riptide::prelude::*;
 use riptide::training::Epoch;
 use riptide::{Facts, Fitted};
@@ -92,6 +93,9 @@ pub struct FitArgs {
 struct Report<'a> {
     n_images: usize,
     epochs: &'a [Epoch],
+    /// How a classifier from an ONNX file was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<&'a Check>,
     #[serde(flatten)]
     made: Made<'a>,
 }
@@ -119,7 +123,9 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     };
     let fit = args.fit();
     let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
-    let Fitted { monitor, epochs, .. } = &fitted;
+    let Fitted {
+        monitor, epochs, check, ..
+    } = &fitted;
     monitor.save(&args.new.out)?;
     let n_images = monitor
         .facts()
@@ -129,12 +135,16 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     let report = Report {
         n_images,
         epochs,
+        check: check.as_ref(),
         made: Made::of(monitor, &args.new.out)?,
     };
     let mut out = Output::new(args.common.json);
     if out.is_json() {
         out.document(&report)?;
     } else {
+        if let Some(check) = check {
+            out.line(format_args!("classifier  {}", checked(check)))?;
+        }
         if let Some(training) = &monitor.facts().training {
             out.line(format_args!(
                 "distilled   {} epochs over {n_images} images; loss {:.4}, agreement {} in epoch {}",
@@ -148,6 +158,35 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     }
     out.flush()?;
     Ok(Ending::Fine)
+}
+
+/// A check in words.
+fn checked(check: &Check) -> String {
+    let output = check.output.name().replace('_', " ");
+    let (n, difference) = (check.n_images, check.largest_difference);
+    let engine = engine_name(check.engine);
+    match check.against {
+        Against::Tract | Against::OnnxRuntime => {
+            let other = if check.against == Against::Tract {
+                "tract"
+            } else {
+                "ONNX Runtime"
+            };
+            format!("{output}, run by {engine}; {other} differs by at most {difference:.1e} on {n} images")
+        }
+        _ => format!(
+            "{output}, run by {engine}; not compared with another engine ({})",
+            check.note.as_deref().unwrap_or("there is none")
+        ),
+    }
+}
+
+/// An engine's name.
+pub fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::OnnxRuntime => "ONNX Runtime",
+        _ => "tract",
+    }
 }
 
 impl FitArgs {

@@ -8,8 +8,9 @@ use candle_core::{DType, Device, Module, Tensor};
 use riptide_datasets::ImageSet;
 use riptide_detectors::Probabilities;
 use riptide_detectors::distillation::tempered;
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
-use riptide_models::{Network, NetworkPair};
+use riptide_models::{ModelError, Network, NetworkPair};
 
 use crate::error::{BoxError, Error, Result};
 use crate::locate::locate;
@@ -134,6 +135,29 @@ impl Classifier {
         self.network().map(Network::preprocessing)
     }
 
+    /// Checks a classifier from an ONNX file on up to 64 of the images, taken evenly from all of them: see
+    /// [`Network::verify`]. `None` for other classifiers, which need no check.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if its engines disagree, or if its output is not that of a classifier.
+    pub fn verify(&mut self, images: &ImageSet) -> Result<Option<Check>> {
+        match &mut self.0 {
+            Kind::Network(network) if network.onnx().is_some() => {
+                network.verify(&sample(images)?).map_err(|e| of_all(e, images))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// An error that an answer of the classifier led to, with the image's place among `images` and not among those of them that it was asked about.
+    pub(crate) fn located(&self, error: Error, images: &ImageSet) -> Error {
+        let is_about_an_image = matches!(&error, Error::Network(error) if matches!(**error, ModelError::NotFinite { .. } | ModelError::NotProbabilities { .. }));
+        match is_about_an_image {
+            true => self.predict_proba(images, |_| ()).err().unwrap_or(error),
+            false => error,
+        }
+    }
+
     /// Class probabilities, row-major (n, n_classes), of raw images, a bounded number at a time; `progress` is told the number
     /// of images after each part.
     ///
@@ -165,6 +189,29 @@ impl Classifier {
             }
         }
     }
+}
+
+/// The most images that a classifier is checked on.
+const CHECKED: usize = 64;
+
+/// The place among `n` images of one that was chosen evenly from all: folders are often sorted by class.
+fn chosen(place: usize, n: usize) -> usize {
+    if n <= CHECKED { place } else { place * n / CHECKED }
+}
+
+/// An error about [`sample`] as one about all images.
+fn of_all(error: ModelError, images: &ImageSet) -> Error {
+    error.renumbered(|place| chosen(place, images.len())).into()
+}
+
+/// The images that a classifier is checked on.
+fn sample(images: &ImageSet) -> Result<Tensor> {
+    let places: Vec<usize> = (0..images.len().min(CHECKED))
+        .map(|place| chosen(place, images.len()))
+        .collect();
+    let few = images.select(&places)?;
+    let tensor = Tensor::from_slice(few.pixels(), &few.shape()[..], &Device::Cpu);
+    Ok(tensor.map_err(ModelError::from)?)
 }
 
 /// Loads a network from all that [`Classifier::open`] takes.
@@ -272,6 +319,16 @@ impl Pair {
 
     pub(crate) fn input_size(&self) -> (usize, usize) {
         self.distilled().input_size()
+    }
+
+    /// As [`Classifier::verify`].
+    pub(crate) fn verify(&mut self, images: &ImageSet) -> Result<Option<Check>> {
+        match self {
+            Self::Networks(pair) if pair.classifier().onnx().is_some() => {
+                pair.verify(&sample(images)?).map_err(|e| of_all(e, images))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Class probabilities of both for images of the right size.

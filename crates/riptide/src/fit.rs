@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Probabilities, Score, ScoreKind};
 use riptide_files::{Progress, Silent, Unit};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
 use riptide_models::{DistilledCnnConfig, Network};
@@ -169,11 +170,12 @@ impl Fit {
         reference: Option<Images<'a>>,
         progress: &mut dyn Progress,
     ) -> Result<Fitted> {
-        let classifier = classifier.into();
+        let mut classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
         let images: Images<'a> = images.into();
         let name = images.name().to_owned();
         let images = images.read_all(classifier.input_size())?;
+        let check = classifier.verify(&images)?;
         let n_reference = match reference {
             Some(_) => 0,
             None => self.n_reference.min(images.len() / 5),
@@ -205,19 +207,21 @@ impl Fit {
             [] => None,
             chosen => Some(images.select(chosen)?),
         };
-        // Nothing was kept apart, so the images need not be copied.
-        let training = match kept.is_empty() && validation.is_none() {
-            true => images,
-            false => images.select(training)?,
+        // If nothing was kept apart, the images need not be copied.
+        let chosen = match kept.is_empty() && validation.is_none() {
+            true => None,
+            false => Some(images.select(training)?),
         };
-        let (distilled, facts, epochs) = self.distil(&classifier, &training, validation.as_ref(), progress)?;
+        let training = chosen.as_ref().unwrap_or(&images);
+        let distilled = self.distil(&classifier, training, validation.as_ref(), progress);
+        let (distilled, facts, epochs) = distilled.map_err(|error| classifier.located(error, &images))?;
         let pair = Pair::new(classifier, distilled)?;
         let settings = Import {
             class_names: self.class_names.clone(),
             options: self.options.clone(),
         };
         let monitor = settings.judge(pair, reference, Some(facts), progress)?;
-        Ok(Fitted { monitor, epochs })
+        Ok(Fitted { monitor, epochs, check })
     }
 
     /// The distilled network before its training: this fit's layers and seed, the classifier's images and classes.
@@ -293,6 +297,8 @@ pub struct Fitted {
     pub monitor: Monitor,
     /// What each epoch of the training came to.
     pub epochs: Vec<Epoch>,
+    /// How a classifier from an ONNX file was checked; `None` for other classifiers.
+    pub check: Option<Check>,
 }
 
 /// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
@@ -333,7 +339,7 @@ impl Import {
     /// Scores the reference and puts the monitor together.
     fn judge(
         &self,
-        pair: Pair,
+        mut pair: Pair,
         mut reference: Images<'_>,
         training: Option<TrainingFacts>,
         progress: &mut dyn Progress,
@@ -346,7 +352,12 @@ impl Import {
         let (mut labels, mut class_names, mut probe) = (Vec::new(), Vec::new(), None);
         progress.begin("scoring the reference", reference.remaining(), Unit::Images);
         while let Some((first, chunk)) = reference.next_chunk(pair.input_size())? {
-            all.extend(&pair.probabilities(&chunk)?)?;
+            // A fit has checked the classifier already.
+            if first == 0 && training.is_none() {
+                pair.verify(&chunk)?;
+            }
+            let probabilities = pair.probabilities(&chunk).map_err(|error| error.counted_from(first))?;
+            all.extend(&probabilities)?;
             progress.advance(chunk.len() as u64);
             labels.extend_from_slice(chunk.labels().unwrap_or_default());
             class_names = chunk.class_names().to_vec();

@@ -76,7 +76,10 @@ impl<'a> ScoreStream<'a> {
         let Some((first, images)) = self.images.next_chunk(self.pair.input_size())? else {
             return Ok(None);
         };
-        let probabilities = self.pair.probabilities(&images)?;
+        let probabilities = self
+            .pair
+            .probabilities(&images)
+            .map_err(|error| error.counted_from(first))?;
         let scores = self.facts.score_probabilities(&probabilities)?;
         let files = self.images.files();
         Ok(Some(Scored {
