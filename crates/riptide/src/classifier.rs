@@ -7,8 +7,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Module, Tensor};
 use riptide_datasets::{Framing, ImageSet};
 use riptide_detectors::{Probabilities, check_rows};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
-use riptide_models::{Network, NetworkPair};
+use riptide_models::{ModelError, Network, NetworkPair};
 
 use crate::error::{BoxError, Error, Result};
 use crate::locate::locate;
@@ -183,6 +184,21 @@ impl Classifier {
         Error::Undecided {
             reason: reason.into(),
             tried: self.network().map(pipeline::untried).unwrap_or_default(),
+        }
+    }
+
+    /// Checks a classifier from an ONNX file on a few images: see [`Network::verify`]. `None` for other classifiers, which need no check.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if its engines disagree, or if its output is not that of a classifier.
+    pub fn verify(&mut self, images: &ImageSet) -> Result<Option<Check>> {
+        match &mut self.kind {
+            Kind::Network(network) if network.onnx().is_some() => {
+                let shape = &images.shape()[..];
+                let images = Tensor::from_slice(images.pixels(), shape, &Device::Cpu).map_err(ModelError::from)?;
+                Ok(network.verify(&images)?)
+            }
+            _ => Ok(None),
         }
     }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Score, ScoreKind};
 use riptide_files::{Progress, Silent};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
 use riptide_models::{DistilledCnnConfig, Network};
@@ -236,7 +237,8 @@ impl Fit {
         }
         let images = images.into();
         let (framing, files) = (images.framing(), images.files().map(<[_]>::to_vec));
-        let (classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
+        let (mut classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
+        let check = images.verify(&mut classifier)?;
         let images = spill::counted(images, classifier.input_size())?;
         let split = self.split(&images, reference.is_none())?;
         let recipe = self.recipe(split.n_training());
@@ -287,6 +289,7 @@ impl Fit {
             monitor,
             epochs,
             input,
+            check,
         })
     }
 
@@ -411,6 +414,8 @@ pub struct Fitted {
     pub epochs: Vec<Epoch>,
     /// What labelled images said about the classifier's input.
     pub input: InputCheck,
+    /// How a classifier from an ONNX file was checked; `None` for other classifiers, and for images that cannot be read twice.
+    pub check: Option<Check>,
     /// Clean images that the distilled network was not trained on.
     pub held_out: HeldOut,
     /// What the distilled network costs, as a share of the classifier's time, measured on a few images; none if the classifier
@@ -473,13 +478,15 @@ impl Import {
         reference: impl Into<Images<'a>>,
         progress: &mut dyn Progress,
     ) -> Result<Monitor> {
-        let classifier = classifier.into();
+        let mut classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
         if let Some(config) = &self.calibration {
             config.check()?;
         }
+        let reference = reference.into();
+        reference.verify(&mut classifier)?;
         let pair = Pair::new(classifier, distilled)?;
-        Ok(self.judge(pair, reference.into(), None, Source::Reference, progress)?.0)
+        Ok(self.judge(pair, reference, None, Source::Reference, progress)?.0)
     }
 
     /// Scores the reference, puts the monitor together and calibrates it. Also gives a sample of the reference's images, if one is

@@ -9,10 +9,16 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use riptide_datasets::source::SetSource;
 use riptide_datasets::{Framing, ImageSet, ImageSource, OpenOptions, Skipped};
+use riptide_models::Network;
+use riptide_models::onnx::Check;
 
+use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::labelled::labelled;
 use crate::locate::locate;
+
+/// The most images that a classifier from an ONNX file is checked on.
+const CHECKED: usize = 64;
 
 /// Images that are read a chunk at a time, so that any number of them takes a bounded amount of memory.
 ///
@@ -119,6 +125,26 @@ impl<'a> Images<'a> {
         }
         places.truncate(all.as_ref().map_or(0, ImageSet::len));
         Ok(all.map(|all| (places, all)))
+    }
+
+    /// [Checks](Classifier::verify) a classifier on a few of the images, taken evenly from all; these images stay as they are.
+    /// `None` if they cannot be read twice or do not say how many they are: the classifier is then as it was opened.
+    pub(crate) fn verify(&self, classifier: &mut Classifier) -> Result<Option<Check>> {
+        let (Some(again), Some(total)) = (&self.again, self.remaining()) else {
+            return Ok(None);
+        };
+        if classifier.network().and_then(Network::onnx).is_none() {
+            return Ok(None);
+        }
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        let n = total.min(CHECKED);
+        let places: Vec<usize> = (0..n).map(|i| i * (total / n.max(1))).collect();
+        let Some(few) = again.open()?.pick(&places)? else {
+            return Ok(None);
+        };
+        self.check_size((few.height(), few.width()), classifier.input_size())?;
+        let place = |image: usize| places.get(image).copied().unwrap_or(image);
+        classifier.verify(&few).map_err(|error| error.at(place, self.files.as_deref()))
     }
 
     /// How picture files are framed when they are read; a monitor that is fitted on these images keeps it.
