@@ -5,6 +5,7 @@ use tract_onnx::pb::{NodeProto, TensorProto};
 use super::numbers::{self, index};
 use super::{Attributes, MAX_KEPT, Value, check_products, product, tensor};
 
+mod grow;
 mod moves;
 mod windows;
 
@@ -112,6 +113,22 @@ fn axis(axis: i64, rank: usize) -> Option<usize> {
     let rank_ = i64::try_from(rank).ok()?;
     let from_start = if axis < 0 { axis.checked_add(rank_)? } else { axis };
     usize::try_from(from_start).ok().filter(|&axis| axis < rank)
+}
+
+/// A value whose numbers are kept only if there are few.
+fn kept(dims: Vec<u64>, numbers: Option<Vec<f64>>, is_int: bool) -> Value {
+    let numbers = numbers.filter(|numbers| numbers.len() <= MAX_KEPT && product(&dims) == Some(numbers.len() as u64));
+    Value {
+        dims: Some(dims),
+        numbers,
+        is_int,
+        is_constant: false,
+    }
+}
+
+/// Numbers as lengths of axes.
+fn sizes(numbers: &[i64]) -> Option<Vec<u64>> {
+    numbers.iter().map(|&number| u64::try_from(number).ok()).collect()
 }
 
 fn broadcast(all: &[&[u64]]) -> Option<Vec<u64>> {
