@@ -10,6 +10,8 @@ use riptide::models::onnx::{Layout, Output};
 use riptide::models::preprocess::{ColourOrder, Preprocessing};
 use riptide::pipeline::{ClassifierOptions, Input, Preset};
 
+use super::LoggedArgs;
+
 /// The name of the preprocessing with constants of one's own.
 const MEAN_STD: &str = "mean-std";
 
@@ -43,8 +45,11 @@ enum OutputName {
 pub struct ClassifierArgs {
     /// The classifier: a folder with config.json and model.safetensors, a Keras .h5 of the ResNet, an ONNX file, or
     /// hf://OWNER/REPO[/PATH][@REVISION]
-    #[arg(long, value_name = "W")]
-    pub classifier: PathBuf,
+    #[arg(long, value_name = "W", required_unless_present = "probabilities")]
+    pub classifier: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub logged: LoggedArgs,
 
     /// What images go through before the classifier; saved with the monitor. A name: none (byte / 255), keras-255 (0 to 255),
     /// keras-tf (-1 to 1), keras-caffe, imagenet, clip (both also resize and cut out the centre), cifar, mnist,
@@ -119,11 +124,14 @@ impl ClassifierArgs {
             }),
             preprocessing: Preprocessing::default(),
         };
-        let path = riptide::locate(&self.classifier)?;
+        let Some(classifier) = &self.classifier else {
+            bail!("only the classifier itself will do here: give --classifier");
+        };
+        let path = riptide::locate(classifier)?;
         if !is_onnx(&path) && (self.onnx_layout.is_some() || self.onnx_size.is_some() || self.onnx_output.is_some()) {
             bail!(
                 "--onnx-layout, --onnx-size and --onnx-output are for ONNX files, which {} is not",
-                self.classifier.display()
+                classifier.display()
             );
         }
         let options = ClassifierOptions::default()
@@ -134,7 +142,7 @@ impl ClassifierArgs {
                 ColourName::Grey => ColourOrder::Grey,
             }))
             .onnx(onnx);
-        Ok(Classifier::open_with(&self.classifier, &options)?)
+        Ok(Classifier::open_with(classifier, &options)?)
     }
 
     fn input(&self) -> anyhow::Result<Option<Input>> {
