@@ -31,7 +31,7 @@ pub struct FitArgs {
     images: ImagesArgs,
 
     /// Clean images that are kept as the reference [default: a part of --images, which is then not trained on]
-    #[arg(long, value_name = "X2")]
+    #[arg(long, value_name = "X2", conflicts_with = "probabilities")]
     reference: Option<PathBuf>,
 
     /// Images that are kept apart for the reference, at most a fifth of all
@@ -142,8 +142,17 @@ pub struct Made<'a> {
 pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     args.new.check()?;
-    let classifier = args.classifier.load()?;
-    let images = args.calibration.label(args.images.open_for(&classifier)?)?;
+    let logged = &args.classifier.logged;
+    let (classifier, images) = match &logged.probabilities {
+        Some(probabilities) => logged.open(probabilities, &args.images.reading, &args.images.images)?,
+        None => {
+            let classifier = args.classifier.load()?;
+            let images = args.images.open_for(&classifier)?;
+            (classifier, images)
+        }
+    };
+    let is_logged = classifier.is_logged();
+    let images = args.calibration.label(images)?;
     let reference = match &args.reference {
         Some(path) => {
             let (size, framing) = (classifier.input_size(), classifier.framing());
@@ -169,9 +178,10 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     let folder = args.checkpoint.as_deref();
     let monitor = &args
         .calibration
-        .afterwards(monitor, args.images.reading, args.seed, folder, &mut bar)?;
+        .afterwards(monitor, &args.images.reading, args.seed, folder, &mut bar)?;
     monitor.save(&args.new.out)?;
-    let self_test = match args.no_self_test {
+    // The self-test asks the classifier about corrupted images.
+    let self_test = match args.no_self_test || is_logged {
         true => None,
         false => {
             let images = held_out.sample(SELF_TEST)?;

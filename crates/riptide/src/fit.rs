@@ -236,7 +236,7 @@ impl Fit {
             config.check()?;
         }
         let images = images.into();
-        let (framing, files) = (images.framing(), images.files().map(<[_]>::to_vec));
+        let framing = images.framing();
         let (mut classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
         let check = images.verify(&mut classifier)?;
         let images = spill::counted(images, classifier.input_size())?;
@@ -255,7 +255,10 @@ impl Fit {
         let gathered = gather.run(images, progress)?;
         let (distilled, facts, epochs) = self.distil(&classifier, &gathered, recipe, progress)?;
         let Gathered {
-            reference: own, others, ..
+            reference: own,
+            reference_files: files,
+            others,
+            ..
         } = gathered;
         let pair = Pair::new(classifier.clone(), distilled)?;
         let settings = Import {
@@ -278,7 +281,12 @@ impl Fit {
                 let from = Source::Others(&others, 0);
                 let judged = settings.judge(pair, (&own).into(), Some(facts), from, progress);
                 let place = |image: usize| indices.get(image).copied().unwrap_or(image);
-                (judged.map_err(|error| error.at(place, files.as_deref()))?.0, own)
+                (
+                    judged
+                        .map_err(|error| error.at(place, |image| files.get(image).cloned()))?
+                        .0,
+                    own,
+                )
             }
         };
         monitor.set_framing(framing);
@@ -501,7 +509,8 @@ impl Import {
     ) -> Result<(Monitor, ImageSet)> {
         let pair_size = pair.input_size();
         let n_classes = pair.distilled().n_classes();
-        let config = self.calibration.as_ref();
+        // A calibration asks the classifier about corrupted images.
+        let config = self.calibration.as_ref().filter(|_| !pair.is_logged());
         let sampling = match from {
             Source::Reference => config.map(Sampling::of),
             Source::Others(_, n) => (n > 0).then(|| Sampling::new(n, 0)),
@@ -554,7 +563,15 @@ impl Import {
             Source::Others(_, n) => clean.take_sample(n)?,
         };
         let Some(config) = config else {
-            return Ok((monitor, sample));
+            let error = || Error::Logged {
+                name: "calibration".into(),
+                reason: "only logged probabilities of the classifier are known, and none of corrupted images".into(),
+            };
+            return match &self.calibration {
+                Some(config) if config.required => Err(error()),
+                Some(_) => Ok((monitor.with_note(error().to_string()), sample)),
+                None => Ok((monitor, sample)),
+            };
         };
         let calibrated = match from {
             Source::Reference => clean.calibrate(monitor.pair(), Some(&class_names), config, progress),

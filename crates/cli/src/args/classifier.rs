@@ -10,6 +10,8 @@ use riptide::models::preprocess::{ColourOrder, Preprocessing};
 use riptide::models::OnnxOptions;
 use riptide::pipeline::{ClassifierOptions, Input, Preset};
 
+use super::LoggedArgs;
+
 /// The name of the preprocessing with constants of one's own.
 const MEAN_STD: &str = "mean-std";
 
@@ -70,8 +72,11 @@ enum DeviceName {
 pub struct ClassifierArgs {
     /// The classifier: a folder with config.json and model.safetensors, a Keras .h5 of the ResNet, an ONNX file, or
     /// hf://OWNER/REPO[/PATH][@REVISION]
-    #[arg(long, value_name = "W")]
-    pub classifier: PathBuf,
+    #[arg(long, value_name = "W", required_unless_present = "probabilities")]
+    pub classifier: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub logged: LoggedArgs,
 
     /// What images go through before the classifier; saved with the monitor. A name: none (byte / 255), keras-255 (0 to 255),
     /// keras-tf (-1 to 1), keras-caffe, imagenet, clip (both also resize and cut out the centre), cifar, mnist,
@@ -149,11 +154,14 @@ fn preprocessing(text: &str) -> Result<Named, String> {
 impl ClassifierArgs {
     /// Loads the classifier.
     pub fn load(&self) -> anyhow::Result<Classifier> {
-        let path = riptide::locate(&self.classifier)?;
+        let Some(classifier) = &self.classifier else {
+            bail!("only the classifier itself will do here: give --classifier");
+        };
+        let path = riptide::locate(classifier)?;
         if !is_onnx(&path) && self.has_onnx_options() {
             bail!(
                 "--engine, --onnxruntime, --device, --output, --output-kind, --onnx-layout and --onnx-size are for ONNX files, which {} is not",
-                self.classifier.display()
+                classifier.display()
             );
         }
         let options = ClassifierOptions::default()
@@ -164,7 +172,7 @@ impl ClassifierArgs {
                 ColourName::Grey => ColourOrder::Grey,
             }))
             .onnx(self.onnx_options());
-        onnx_hint(Classifier::open_with(&self.classifier, &options))
+        onnx_hint(Classifier::open_with(classifier, &options))
     }
 
     fn onnx_options(&self) -> OnnxOptions {
