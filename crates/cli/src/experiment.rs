@@ -12,7 +12,7 @@ use riptide::models::NetworkPair;
 use riptide::prelude::*;
 use riptide::stats::ks::Alternative;
 use riptide::{Dataset, open_network, shipped_networks};
-use riptide_experiments::{ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
+use riptide_experiments::{ComparisonParams, ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
 
 use crate::args::{Common, alternative, inside_unit};
 use crate::exit::{Ending, say};
@@ -100,6 +100,14 @@ pub struct ExperimentArgs {
     #[arg(long)]
     with_replacement: bool,
 
+    /// How many times the images are split anew to compare the accuracy test with the published decision; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    references: usize,
+
+    /// 2: the accuracy test sees the mirrored images too, which takes another pass
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    views: u8,
+
     /// Where the results go
     #[arg(long, value_name = "DIR", default_value = "out/experiment")]
     out: PathBuf,
@@ -131,6 +139,8 @@ pub fn run(args: ExperimentArgs) -> anyhow::Result<Ending> {
         corruptions: corruptions(&args.corruptions)?,
         severities: args.severities.clone(),
         scores: scores(&args.scores)?,
+        comparison: (args.references > 0).then(|| ComparisonParams::default().references(args.references)),
+        views: args.views,
         ..Default::default()
     }
     .check()?;

@@ -9,6 +9,10 @@
 //! | How harmful is this image? | [`ScoreKind`], or [`DistillationScore`] with its options |
 //! | Is this image suspicious? | [`ModelDistillation::predict`], after [`infer_threshold`](ModelDistillation::infer_threshold) |
 //! | Have the scores of this batch changed? | [`KsDrift`], [`CvmDrift`] |
+//! | Has the accuracy fallen, and by how much? | [`AccuracyModel`], see [`accuracy`] |
+//! | Does it fall over time? | [`SequentialTest`] |
+//! | What do the labels of a few images say? | [`audit`] |
+//! | What can be promised of these alarms? | [`certificate`] |
 //! | Does this batch hold harmful images, and how many? | [`HarmTest`] |
 //! | Which classes are they of? | [`harm::excess_by_class`], [`harm::excess_by_pair`] |
 //! | How is a running drift test kept? | [`KsDrift::state`](drift::UnivariateDrift::state) |

@@ -26,6 +26,7 @@
 //! # Ok::<(), riptide_experiments::ExperimentError>(())
 //! ```
 
+pub mod accuracy;
 mod contamination;
 mod error;
 mod excess;
@@ -44,6 +45,7 @@ mod subject;
 mod summary;
 mod table;
 
+pub use accuracy::{Comparison, ComparisonParams};
 pub use error::ExperimentError;
 pub use excess::HarmCell;
 pub use harmfulness::Kind;

@@ -5,6 +5,7 @@ use riptide_detectors::ScoreKind;
 use riptide_stats::ks::Alternative;
 use serde::{Deserialize, Serialize};
 
+use crate::accuracy::ComparisonParams;
 use crate::error::ExperimentError;
 
 /// How reference and batches are drawn from the images.
@@ -54,6 +55,12 @@ pub struct ProtocolParams {
     pub severities: Vec<Severity>,
     /// Scores compared; the first is the one that the tables and figures lead with.
     pub scores: Vec<ScoreKind>,
+    /// The comparison with the accuracy test; none to leave it out. It changes nothing else.
+    #[serde(default)]
+    pub comparison: Option<ComparisonParams>,
+    /// 2 to pass the mirrored images through the networks too, for the accuracy test alone; 1 by default.
+    #[serde(default = "one_view")]
+    pub views: u8,
     /// Resamples of the bootstrap behind the areas under the ROC curve.
     pub resamples: usize,
 }
@@ -72,9 +79,15 @@ impl Default for ProtocolParams {
             corruptions: Corruption::ALL.to_vec(),
             severities: Severity::ALL.to_vec(),
             scores: vec![ScoreKind::Distillation],
+            comparison: Some(ComparisonParams::default()),
+            views: one_view(),
             resamples: 200,
         }
     }
+}
+
+fn one_view() -> u8 {
+    1
 }
 
 /// A protocol whose options have been checked.
@@ -110,6 +123,12 @@ impl ProtocolParams {
                     format!("{fraction} is not between 0 and 1"),
                 ));
             }
+        }
+        if !matches!(self.views, 1 | 2) {
+            return Err(ExperimentError::option(
+                "views",
+                format!("{} is not 1 or 2", self.views),
+            ));
         }
         if !(self.level > 0.0 && self.level < 1.0) {
             return Err(ExperimentError::option(

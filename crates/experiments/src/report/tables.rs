@@ -4,6 +4,7 @@ use riptide_stats::Interval;
 use serde::Serialize;
 
 use super::words::found_from;
+use crate::accuracy::{ComparedCell, Comparison, NaturalCell};
 use crate::excess::HarmCell;
 use crate::figures::Range;
 use crate::format::{optional, percent, range, spaced};
@@ -351,5 +352,161 @@ pub(super) fn accuracies(summary: &Summary) -> Table {
         head: names,
         rows: rows.collect(),
         foot: vec![foot],
+    }
+}
+
+/// The accuracy test in three tables: contaminated batches, natural ones by drop, estimates by method.
+pub(super) fn verdicts(found: &Comparison) -> Vec<Table> {
+    vec![contaminated(found), by_drop(found), methods(found)]
+}
+
+/// Power and false alarms of three decisions at the contaminations that matter.
+fn contaminated(found: &Comparison) -> Table {
+    let mut rows = Vec::new();
+    for (kind, wanted) in [(Kind::Harmful, [0.2, 0.3]), (Kind::Harmless, [0.5, 0.9])] {
+        for fraction in wanted {
+            let of = |cell: &&ComparedCell| cell.kind == kind && (cell.fraction - fraction).abs() < 1e-9;
+            for cell in found.cells.iter().filter(of) {
+                let name = format!("{} {}", percent(fraction), kind.name());
+                let mut row = cells([name, cell.severity.to_string()]);
+                row.extend([cell.published, cell.confidence, cell.accuracy].map(|rate| Cell::bar(Some(rate.rate), kind)));
+                row.push(Cell::new(format!("{} to {}", percent(cell.accuracy.least), percent(cell.accuracy.most))));
+                rows.push(row);
+            }
+        }
+    }
+    Table {
+        look: "plain",
+        caption: format!(
+            "Batches of {} that alarm, mean over {} references",
+            found.batch_size, found.params.references
+        ),
+        head: head(&[
+            "batch",
+            "severity",
+            "published decision",
+            "mean of 1 - largest probability",
+            "accuracy test",
+            "by reference",
+        ]),
+        rows,
+        foot: Vec::new(),
+    }
+}
+
+/// Natural batches in classes of their true drop.
+fn by_drop(found: &Comparison) -> Table {
+    let tolerated = found.params.options.tolerated_drop;
+    let classes = [
+        (f64::NEG_INFINITY, tolerated),
+        (tolerated, 0.08_f64.max(tolerated)),
+        (0.08_f64.max(tolerated), 0.12_f64.max(tolerated)),
+        (0.12_f64.max(tolerated), 1.0),
+    ];
+    let mut rows = Vec::new();
+    for &n in &found.params.natural_sizes {
+        for (from, to) in classes {
+            let of: Vec<&NaturalCell> = found
+                .natural
+                .iter()
+                .filter(|cell| cell.n == n && cell.drop > from && cell.drop <= to)
+                .collect();
+            if of.is_empty() {
+                continue;
+            }
+            let mean = |value: fn(&NaturalCell) -> f64| of.iter().map(|cell| value(cell)).sum::<f64>() / of.len() as f64;
+            let alarms = |cell: &NaturalCell| cell.harmful.rate.estimate + cell.outside.rate.estimate;
+            let worst = of.iter().max_by(|a, b| alarms(a).total_cmp(&alarms(b)));
+            let class = if from.is_finite() {
+                format!("{:.0} to {:.0} points", 100.0 * from, 100.0 * to)
+            } else {
+                format!("at most {:.0} points", 100.0 * to)
+            };
+            rows.push(cells([
+                n.to_string(),
+                class,
+                of.len().to_string(),
+                percent(mean(|cell| cell.harmful.rate.estimate)),
+                percent(mean(|cell| cell.outside.rate.estimate)),
+                percent(mean(|cell| cell.fit.rate.estimate)),
+                percent(mean(|cell| cell.published.rate.estimate)),
+                worst.map_or_else(String::new, |cell| {
+                    format!("{} ({} {})", percent(alarms(cell)), cell.family, cell.severity)
+                }),
+            ]));
+        }
+    }
+    Table {
+        look: "plain",
+        caption: "Naturally corrupted batches, by their true drop of accuracy".to_owned(),
+        head: head(&[
+            "images",
+            "true drop",
+            "sets",
+            "harmful",
+            "outside",
+            "fit",
+            "published decision alarms",
+            "most alarms in a set",
+        ]),
+        rows,
+        foot: Vec::new(),
+    }
+}
+
+fn methods(found: &Comparison) -> Table {
+    let points = |value: f64| format!("{:.1}", 100.0 * value);
+    let rows = found.methods.iter().map(|method| {
+        cells([
+            method.method.clone(),
+            points(method.mean_error),
+            format!("{} to {}", points(method.least), points(method.most)),
+            format!("{} ({})", points(method.worst), method.worst_set),
+            points(method.bias),
+        ])
+    });
+    Table {
+        look: "plain",
+        caption: format!(
+            "Estimated accuracy of every set, {} images each, in points; {} of the accuracy test's {} intervals hold",
+            found.images.last().copied().unwrap_or_default(),
+            percent(found.coverage.estimate),
+            percent(found.params.options.confidence),
+        ),
+        head: head(&["method", "mean error", "by reference", "worst set", "bias"]),
+        rows: rows.collect(),
+        foot: Vec::new(),
+    }
+}
+
+/// Every set and size.
+pub(super) fn natural(found: &Comparison) -> Table {
+    let rows = found.natural.iter().map(|cell| {
+        let rates = [cell.harmful, cell.outside, cell.fit, cell.fallen, cell.published];
+        let mut row = cells([
+            cell.family.clone(),
+            cell.severity.to_string(),
+            cell.n.to_string(),
+            format!("{:.1}", 100.0 * cell.drop),
+        ]);
+        row.extend(rates.map(|rate| Cell::new(percent(rate.rate.estimate))));
+        row
+    });
+    Table {
+        look: "plain",
+        caption: "Naturally corrupted batches".to_owned(),
+        head: head(&[
+            "corruption",
+            "severity",
+            "images",
+            "drop in points",
+            "harmful",
+            "outside",
+            "fit",
+            "fallen at all",
+            "published decision",
+        ]),
+        rows: rows.collect(),
+        foot: Vec::new(),
     }
 }
