@@ -98,7 +98,7 @@ pub struct Fit {
     pub force: bool,
     /// How the monitor judges scores.
     pub options: Options,
-    /// How the monitor is calibrated, on the images that choose the best epoch; `None` leaves it without a calibration.
+    /// How the monitor is calibrated, on the images that validate the epochs; `None` leaves it without a calibration.
     pub calibration: Option<Calibrate>,
     /// A folder that keeps a checkpoint after each epoch; a fit that was stopped goes on from it.
     pub checkpoint: Option<PathBuf>,

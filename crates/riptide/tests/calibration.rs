@@ -242,7 +242,7 @@ fn a_monitor_that_cannot_be_calibrated_says_why_and_still_judges() {
 }
 
 #[test]
-fn a_fit_calibrates_on_the_images_that_choose_the_epoch() {
+fn a_fit_calibrates_on_the_images_that_validate_the_epochs() {
     let (classifier, _) = shipped_networks(&pretrained::SHAPES).unwrap();
     let images = clean(0, 200);
     let fit = Fit::default()

@@ -24,6 +24,8 @@ struct Figure {
 /// A table: names of columns, and rows of cells.
 #[derive(Serialize)]
 struct Table {
+    /// What stands for it while it is folded away.
+    summary: String,
     caption: String,
     head: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -150,6 +152,7 @@ fn sizes(certificate: &Certificate) -> Table {
         ]
     };
     Table {
+        summary: String::new(),
         caption: format!(
             "By batch size. Least drop: the least one from which on every declared set is found with a power of at least {} %, by \
              the lower limit of the rate.",
@@ -297,12 +300,17 @@ fn broken(certificate: &Certificate) -> Vec<Table> {
         };
         let both = [
             (
+                "missed",
                 "missed: the drop is above the tolerated one, but too few batches alarm",
                 &size.missed,
             ),
-            ("alarm for nothing: the drop is tolerated", &size.alarming),
+            (
+                "alarm for nothing",
+                "that alarm for nothing: the drop is tolerated",
+                &size.alarming,
+            ),
         ];
-        for (what, mixtures) in both {
+        for (short, what, mixtures) in both {
             if mixtures.is_empty() {
                 continue;
             }
@@ -311,7 +319,8 @@ fn broken(certificate: &Certificate) -> Vec<Table> {
                 false => String::new(),
             };
             tables.push(Table {
-                caption: format!("Batches of {}, {what}.{more}", size.n),
+                summary: format!("Batches of {}: {} sets {short}", size.n, mixtures.len()),
+                caption: format!("Sets {what}.{more}"),
                 head: vec!["set", "drop, points", "batches that alarm", "of all, called outside"],
                 rows: rows(mixtures),
             });
@@ -333,6 +342,7 @@ fn cells(certificate: &Certificate) -> Table {
         ]
     };
     Table {
+        summary: String::new(),
         caption: "Every mixture and size, with Clopper and Pearson's 95 % limits.".to_owned(),
         head: vec!["set", "images", "drop, points", "alarm", "harmful", "fit", "outside"],
         rows: certificate.cells.iter().map(row).collect(),
