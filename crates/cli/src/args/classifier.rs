@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::ValueEnum;
 use riptide::Classifier;
+use riptide::models::OnnxOptions;
 use riptide::models::onnx::{Device, Engine, Layout, Output};
 use riptide::models::preprocess::{ColourOrder, Preprocessing};
-use riptide::models::OnnxOptions;
 use riptide::pipeline::{ClassifierOptions, Input, Preset};
 
 use super::LoggedArgs;
