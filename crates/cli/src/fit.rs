@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use riptide::models::onnx::{Against, Check, Engine};
 use riptide::models::train::Augmentation;
 use riptide::pipeline::{InputCheck, Tried};
 use riptide::prelude::*;
@@ -30,7 +31,7 @@ pub struct FitArgs {
     images: ImagesArgs,
 
     /// Clean images that are kept as the reference [default: a part of --images, which is then not trained on]
-    #[arg(long, value_name = "X2")]
+    #[arg(long, value_name = "X2", conflicts_with = "probabilities")]
     reference: Option<PathBuf>,
 
     /// Images that are kept apart for the reference, at most a fifth of all
@@ -118,6 +119,9 @@ struct Report<'a> {
     few_images: Option<FewImages>,
     #[serde(skip_serializing_if = "Option::is_none")]
     self_test: Option<&'a SelfTested>,
+    /// How a classifier from an ONNX file was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<&'a Check>,
     #[serde(flatten)]
     made: Made<'a>,
 }
@@ -138,8 +142,17 @@ pub struct Made<'a> {
 pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     args.new.check()?;
-    let classifier = args.classifier.load()?;
-    let images = args.calibration.label(args.images.open_for(&classifier)?)?;
+    let logged = &args.classifier.logged;
+    let (classifier, images) = match &logged.probabilities {
+        Some(probabilities) => logged.open(probabilities, &args.images.reading, &args.images.images)?,
+        None => {
+            let classifier = args.classifier.load()?;
+            let images = args.images.open_for(&classifier)?;
+            (classifier, images)
+        }
+    };
+    let is_logged = classifier.is_logged();
+    let images = args.calibration.label(images)?;
     let reference = match &args.reference {
         Some(path) => {
             let (size, framing) = (classifier.input_size(), classifier.framing());
@@ -156,6 +169,7 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         few_images,
         relative_cost,
         input,
+        check,
         ..
     } = hint(fit.run_with(classifier, images, reference, &mut bar))?;
     if let Some(reason) = &input.unused_labels {
@@ -164,9 +178,10 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     let folder = args.checkpoint.as_deref();
     let monitor = &args
         .calibration
-        .afterwards(monitor, args.images.reading, args.seed, folder, &mut bar)?;
+        .afterwards(monitor, &args.images.reading, args.seed, folder, &mut bar)?;
     monitor.save(&args.new.out)?;
-    let self_test = match args.no_self_test {
+    // The self-test asks the classifier about corrupted images.
+    let self_test = match args.no_self_test || is_logged {
         true => None,
         false => {
             let images = held_out.sample(SELF_TEST)?;
@@ -185,6 +200,7 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         epochs: &epochs,
         few_images,
         self_test: self_test.as_ref(),
+        check: check.as_ref(),
         made: Made::of(monitor, &args.new.out)?,
     };
     let mut out = Output::new(args.common.json);
@@ -193,6 +209,9 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     } else {
         for line in told(&input) {
             out.line(line)?;
+        }
+        if let Some(check) = &check {
+            out.line(format_args!("classifier  {}", checked(check)))?;
         }
         if let Some(training) = &monitor.facts().training {
             out.line(format_args!(
@@ -292,6 +311,35 @@ fn told(input: &InputCheck) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// A check in words.
+fn checked(check: &Check) -> String {
+    let output = check.output.name().replace('_', " ");
+    let (n, difference) = (check.n_images, check.largest_difference);
+    let engine = engine_name(check.engine);
+    match check.against {
+        Against::Tract | Against::OnnxRuntime => {
+            let other = if check.against == Against::Tract {
+                "tract"
+            } else {
+                "ONNX Runtime"
+            };
+            format!("{output}, run by {engine}; {other} differs by at most {difference:.1e} on {n} images")
+        }
+        _ => format!(
+            "{output}, run by {engine}; not compared with another engine ({})",
+            check.note.as_deref().unwrap_or("there is none")
+        ),
+    }
+}
+
+/// An engine's name.
+pub fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::OnnxRuntime => "ONNX Runtime",
+        _ => "tract",
+    }
 }
 
 impl FitArgs {

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use riptide::Facts;
 use riptide::datasets::{Filter, Framing};
 use riptide::models::{Network, NetworkConfig};
 use riptide::prelude::*;
 use riptide::stats::summary;
+use riptide::{ClassifierFacts, Facts};
 use serde::Serialize;
 
 use crate::args::Common;
@@ -27,7 +27,7 @@ pub struct InspectArgs {
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
-    /// Missing if the classifier is a function, which is not saved.
+    /// Missing if the classifier is a function, which is not saved, or if its probabilities were logged.
     classifier: Option<NetworkReport>,
     distilled: NetworkReport,
     facts: &'a Facts,
@@ -104,7 +104,11 @@ impl NetworkReport {
                 "distilled CNN, {} convolutions, {} parameters",
                 config.n_conv_layers, self.n_parameters
             ),
-            NetworkConfig::Onnx(_) => "ONNX file".to_owned(),
+            NetworkConfig::Onnx(config) => format!(
+                "ONNX file, {}, run by {}",
+                config.output.name().replace('_', " "),
+                crate::fit::engine_name(config.engine)
+            ),
         }
     }
 }
@@ -162,6 +166,9 @@ fn text(report: &Report<'_>) -> Vec<String> {
             format!("classifier     {}", network.name()),
             format!("               SHA-256 {}", network.digest),
         ],
+        None if facts.classifier == ClassifierFacts::Logged => {
+            vec!["classifier     logged probabilities, which come with the images".to_owned()]
+        }
         None => vec!["classifier     a function, to be given when the monitor is loaded".to_owned()],
     };
     let scaling = facts.preprocessing.unwrap_or(facts.distilled_preprocessing);

@@ -2,21 +2,51 @@
 
 use riptide::detectors::accuracy::Target;
 use riptide::detectors::{SequentialTest, Verdict};
+use riptide::files::shown;
 use riptide::prelude::*;
 use riptide::{Accuracy, CalibrationFacts};
 
 use crate::output::{Column, interval, p_value, percent, table};
 
-/// The lines of `riptide detect`: for one batch in sentences that lead with the verdict, for more in a table.
-pub fn lines(outcomes: &[Outcome], monitor: &Monitor, sequential: Option<&SequentialTest>) -> Vec<String> {
-    let mut lines = match (outcomes, monitor.calibration()) {
-        ([outcome], Some(_)) => one(outcome),
-        (_, Some(_)) => vec![verdicts(outcomes)],
-        (_, None) => vec![scores(outcomes)],
+/// All images as one batch: in sentences that lead with the verdict if the monitor is calibrated.
+pub fn batch(outcome: &Outcome, monitor: &Monitor) -> Vec<String> {
+    match monitor.calibration() {
+        Some(_) => one(outcome),
+        None => vec![scores(outcome)],
+    }
+}
+
+/// One of several batches, as a row of a table that is printed as they come: the first one with the names of the columns.
+pub fn row(outcome: &Outcome, monitor: &Monitor) -> String {
+    let text = match monitor.calibration() {
+        Some(_) => verdicts(outcome),
+        None => scores(outcome),
     };
-    lines.push(String::new());
+    match text.split_once('\n') {
+        Some((_, row)) if outcome.batch > 0 => row.to_owned(),
+        _ => text,
+    }
+}
+
+/// What is said after the batches.
+pub fn ending(outcomes: &[Outcome], monitor: &Monitor, sequential: Option<&SequentialTest>) -> Vec<String> {
+    let mut lines = vec![String::new()];
     lines.extend(summary(outcomes, monitor, sequential));
     lines
+}
+
+/// An interval in a column that is not the last: as wide as any, so that rows which are printed one by one are in line.
+fn wide(interval: &str) -> String {
+    format!("{interval:<28}")
+}
+
+/// The column of windows, if batches are such.
+fn with_window(outcome: &Outcome, mut columns: Vec<Column<'_>>, mut cells: Vec<String>) -> String {
+    if let Some(window) = &outcome.window {
+        columns.push(Column::left("window"));
+        cells.push(shown(&window.to_string()).to_string());
+    }
+    table(&columns, &[cells])
 }
 
 /// Points of a share, without a sign.
@@ -90,9 +120,9 @@ fn one(outcome: &Outcome) -> Vec<String> {
     lines
 }
 
-/// The table of a calibrated monitor.
-fn verdicts(outcomes: &[Outcome]) -> String {
-    let columns = [
+/// The table of one batch of a calibrated monitor.
+fn verdicts(outcome: &Outcome) -> String {
+    let columns = vec![
         Column::right("batch"),
         Column::right("images"),
         Column::left("verdict"),
@@ -103,26 +133,24 @@ fn verdicts(outcomes: &[Outcome]) -> String {
         Column::right("distance"),
         Column::left("excess fraction"),
     ];
-    let row = |outcome: &Outcome| {
-        let found = outcome.accuracy.as_ref();
-        vec![
-            outcome.batch.to_string(),
-            outcome.n_images.to_string(),
-            outcome.verdict.map_or("", Verdict::name).to_owned(),
-            found.map_or_else(|| "not known".to_owned(), |found| interval(found.interval)),
-            found.map_or_else(String::new, |found| format!("{:.1}", 100.0 * found.drop.estimate)),
-            yes(outcome.is_drift),
-            p_value(outcome.p_value),
-            format!("{:.3}", outcome.distance),
-            interval(outcome.excess_fraction),
-        ]
-    };
-    table(&columns, &outcomes.iter().map(row).collect::<Vec<_>>())
+    let found = outcome.accuracy.as_ref();
+    let cells = vec![
+        outcome.batch.to_string(),
+        outcome.n_images.to_string(),
+        format!("{:<9}", outcome.verdict.map_or("", Verdict::name)),
+        wide(&found.map_or_else(|| "not known".to_owned(), |found| interval(found.interval))),
+        found.map_or_else(String::new, |found| format!("{:.1}", 100.0 * found.drop.estimate)),
+        yes(outcome.is_drift),
+        p_value(outcome.p_value),
+        format!("{:.3}", outcome.distance),
+        wide(&interval(outcome.excess_fraction)),
+    ];
+    with_window(outcome, columns, cells)
 }
 
-/// The table of a monitor that is not calibrated.
-fn scores(outcomes: &[Outcome]) -> String {
-    let columns = [
+/// The table of one batch of a monitor that is not calibrated.
+fn scores(outcome: &Outcome) -> String {
+    let columns = vec![
         Column::right("batch"),
         Column::right("images"),
         Column::left("drift"),
@@ -132,22 +160,20 @@ fn scores(outcomes: &[Outcome]) -> String {
         Column::left("excess fraction"),
         Column::left("less certain"),
     ];
-    let row = |outcome: &Outcome| {
-        vec![
-            outcome.batch.to_string(),
-            outcome.n_images.to_string(),
-            yes(outcome.is_drift),
-            p_value(outcome.p_value),
-            format!("{:.3}", outcome.distance),
-            yes(outcome.is_harmful),
-            interval(outcome.excess_fraction),
-            outcome.confidence.map_or_else(
-                || "not known".to_owned(),
-                |found| format!("{}, p {}", yes(found.is_significant), p_value(found.p_value)),
-            ),
-        ]
-    };
-    table(&columns, &outcomes.iter().map(row).collect::<Vec<_>>())
+    let cells = vec![
+        outcome.batch.to_string(),
+        outcome.n_images.to_string(),
+        yes(outcome.is_drift),
+        p_value(outcome.p_value),
+        format!("{:.3}", outcome.distance),
+        yes(outcome.is_harmful),
+        wide(&interval(outcome.excess_fraction)),
+        outcome.confidence.map_or_else(
+            || "not known".to_owned(),
+            |found| format!("{}, p {}", yes(found.is_significant), p_value(found.p_value)),
+        ),
+    ];
+    with_window(outcome, columns, cells)
 }
 
 fn yes(yes: bool) -> String {

@@ -1,9 +1,11 @@
 //! `riptide predict`: which single images are flagged.
 
+use std::path::PathBuf;
+
 use riptide::prelude::*;
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint, with_logged};
 use crate::exit::Ending;
 use crate::output::{Column, Output, table};
 use crate::progress::Bar;
@@ -18,6 +20,10 @@ pub struct PredictArgs {
 
     #[command(flatten)]
     images: ImagesArgs,
+
+    /// The class probabilities that the classifier gave the images, row for row, if the monitor was fitted to such
+    #[arg(long, value_name = "FILE")]
+    logged_probabilities: Option<PathBuf>,
 
     /// Score above which an image is flagged, instead of the monitor's
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
@@ -51,6 +57,8 @@ pub fn run(args: PredictArgs) -> anyhow::Result<Ending> {
         monitor = monitor.with_options(options)?;
     }
     let images = args.images.open(&monitor)?;
+    let logged = args.logged_probabilities.as_deref();
+    let images = with_logged(images, &monitor, logged, "--logged-probabilities")?;
     let mut out = Output::new(args.common.json);
     let mut bar = Bar::scoring(images.remaining());
     let mut flagged: Vec<Vec<String>> = Vec::new();

@@ -7,7 +7,7 @@ use riptide::stats::summary;
 use riptide::{ProbabilitiesFile, Row, ScoresFormat};
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint, with_logged};
 use crate::exit::Ending;
 use crate::output::{Column, Output, table};
 use crate::progress::Bar;
@@ -24,6 +24,10 @@ pub struct ScoreArgs {
 
     #[command(flatten)]
     images: ImagesArgs,
+
+    /// The class probabilities that the classifier gave the images, row for row, if the monitor was fitted to such
+    #[arg(long, value_name = "FILE")]
+    logged_probabilities: Option<PathBuf>,
 
     /// Write the scores to a file instead, as its extension says: .npy (a structured array), .csv or .parquet
     #[arg(long, value_name = "FILE")]
@@ -68,6 +72,8 @@ pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
     }
     let monitor = args.monitor.load()?;
     let images = args.images.open(&monitor)?;
+    let logged = args.logged_probabilities.as_deref();
+    let images = with_logged(images, &monitor, logged, "--logged-probabilities")?;
     let mut out = Output::new(args.common.json);
     let mut probabilities = match &args.probabilities {
         Some(path) => Some(ProbabilitiesFile::create(path, monitor.n_classes())?),

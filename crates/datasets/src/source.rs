@@ -33,11 +33,6 @@ pub trait ImageSource {
         false
     }
 
-    /// The files that are still to be read, if each image is a file of its own.
-    fn files(&self) -> Option<Vec<PathBuf>> {
-        None
-    }
-
     /// The pictures before the end of the last chunk that were passed over because they cannot be read, if any ever are.
     ///
     /// A source that passes over a picture ends the chunk before it. The place of a chunk's first image among all of the input is
@@ -102,10 +97,6 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
 
     fn is_live(&self) -> bool {
         (**self).is_live()
-    }
-
-    fn files(&self) -> Option<Vec<PathBuf>> {
-        (**self).files()
     }
 
     fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {

@@ -9,8 +9,8 @@ use crate::error::Error;
 
 impl Error {
     /// The same error with an image's index among all images in place of its index in the rows that were at hand, and with its
-    /// file. Errors that are about no image stay.
-    pub(crate) fn at(self, place: impl Fn(usize) -> usize, files: Option<&[PathBuf]>) -> Self {
+    /// file; both are told for the latter. Errors that are about no image stay.
+    pub(crate) fn at(self, place: impl Fn(usize) -> usize, file: impl Fn(usize) -> Option<PathBuf>) -> Self {
         let (network, image, found) = match self {
             Self::Detector(DetectorError::InvalidProbability {
                 network,
@@ -21,7 +21,8 @@ impl Error {
             Self::Detector(DetectorError::NotNormalized { network, instance, sum }) => (network, instance, of_sum(sum)),
             Self::Network(error) => match *error {
                 ModelError::NotProbabilities { image, sum } => ("classifier", image, of_sum(sum)),
-                other => return Self::Network(Box::new(other)),
+                ModelError::NotFinite { image } => ("classifier", image, of_value(f32::NAN)),
+                other => return Self::Network(Box::new(other.renumbered(&place))),
             },
             Self::Answer {
                 network,
@@ -31,19 +32,20 @@ impl Error {
             } => (network, image, found),
             other => return other,
         };
-        let image = place(image);
-        let file = files.and_then(|files| files.get(image)).cloned();
         Self::Answer {
             network,
-            image,
-            file,
+            image: place(image),
+            file: file(image),
             found,
         }
     }
 
-    /// As [`at`](Self::at) for images that come after `first` others.
+    /// As [`at`](Self::at) for images that come after `first` others, with the files of these images if there are any.
     pub(crate) fn after(self, first: usize, files: Option<&[PathBuf]>) -> Self {
-        self.at(|image| image.saturating_add(first), files)
+        self.at(
+            |image| image.saturating_add(first),
+            |image| files.and_then(|files| files.get(image)).cloned(),
+        )
     }
 }
 
@@ -79,11 +81,11 @@ mod tests {
             value: f32::NAN,
         });
         let files: Vec<PathBuf> = (0..20).map(|i| format!("{i}.png").into()).collect();
-        // Twice, as when a chunk of a chunk fails; the file is found by the last place.
+        // Twice, as when a chunk of a chunk fails; the files are those of the larger one.
         let error = error.after(2, None).after(10, Some(&files));
         let text = error.to_string();
         assert!(
-            text.starts_with("the classifier gave NaN for image 15 (15.png)"),
+            text.starts_with("the classifier gave NaN for image 15 (5.png)"),
             "{text}"
         );
         let error = Error::from(ModelError::NotProbabilities { image: 1, sum: 3.5 }).after(4, None);

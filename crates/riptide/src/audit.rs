@@ -57,13 +57,14 @@ impl Monitor {
     /// [`Error::NotCalibrated`], and as [`score`](Self::score).
     pub fn audit<'a>(&'a self, images: impl Into<Images<'a>>) -> Result<Audit> {
         let facts = self.facts().calibration.as_ref().ok_or(Error::NotCalibrated)?;
-        let images = images.into();
-        let files = images.files().map(<[_]>::to_vec);
-        let (mut errors, mut predictions) = (Vec::new(), Vec::new());
+        let (mut errors, mut predictions, mut files) = (Vec::new(), Vec::new(), None::<Vec<PathBuf>>);
         for chunk in self.score_stream(images) {
             let chunk = chunk?;
             predictions.extend(chunk.rows().map(|row| row.prediction));
             errors.extend(chunk.error_probabilities.unwrap_or_default());
+            if let Some(more) = chunk.images.files() {
+                files.get_or_insert_default().extend_from_slice(more);
+            }
         }
         let options = self.options();
         Ok(Audit {

@@ -213,8 +213,8 @@ fn compare(
                 continue;
             };
             match classifier.predict_proba(&chunk, |_| ()) {
-                Ok(found) => so_far.add(first, &found, rows, n_classes, images.files()),
-                Err(error) => *agreement = Err(error.after(first, images.files())),
+                Ok(found) => so_far.add(first, &found, rows, n_classes, chunk.files()),
+                Err(error) => *agreement = Err(error.after(first, chunk.files())),
             }
         }
         progress.advance(chunk.len() as u64);
@@ -255,16 +255,16 @@ impl Agreement {
 
     fn add(&mut self, first: usize, found: &[f32], expected: &[f32], n_classes: usize, files: Option<&[PathBuf]>) {
         let rows = found.chunks_exact(n_classes).zip(expected.chunks_exact(n_classes));
-        for (image, (found, expected)) in rows.enumerate().map(|(i, rows)| (first + i, rows)) {
+        for (place, (found, expected)) in rows.enumerate() {
             self.n_images += 1;
             self.n_same_class += usize::from(argmax(found) == argmax(expected));
             for (class, (&found, &expected)) in found.iter().zip(expected).enumerate() {
                 let difference = (found - expected).abs();
                 // The first image stands for all if nothing differs.
                 if difference > self.largest_difference || self.n_images == 1 && class == 0 {
-                    (self.largest_difference, self.image, self.class) = (difference, image, class);
+                    (self.largest_difference, self.image, self.class) = (difference, first + place, class);
                     (self.expected, self.found) = (expected, found);
-                    self.file = files.and_then(|files| files.get(image)).cloned();
+                    self.file = files.and_then(|files| files.get(place)).cloned();
                 }
             }
         }

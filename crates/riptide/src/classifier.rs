@@ -7,8 +7,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Module, Tensor};
 use riptide_datasets::{Framing, ImageSet};
 use riptide_detectors::{Probabilities, check_rows};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
-use riptide_models::{Network, NetworkPair};
+use riptide_models::{ModelError, Network, NetworkPair};
 
 use crate::error::{BoxError, Error, Result};
 use crate::locate::locate;
@@ -42,6 +43,14 @@ pub struct Classifier {
 enum Kind {
     Network(Network),
     Own(Own),
+    Logged(Logged),
+}
+
+/// A classifier that cannot be asked: its answers come with the images.
+#[derive(Clone, Copy)]
+struct Logged {
+    n_classes: usize,
+    input_size: (usize, usize),
 }
 
 /// A classifier of the caller's.
@@ -92,6 +101,21 @@ impl Classifier {
         }))
     }
 
+    /// A classifier that is not at hand, and whose answers were logged: images of `input_size` (height, width), which is the
+    /// size that the distilled network sees them at, have to come with the probabilities that it gave them. See
+    /// [`Images::with_probabilities`](crate::Images::with_probabilities).
+    ///
+    /// A monitor of such a classifier judges images that come with their probabilities, too. What needs the classifier's answer
+    /// to changed images, such as a calibration by corruptions, is an [`Error::Logged`].
+    pub fn logged(n_classes: usize, input_size: (usize, usize)) -> Self {
+        Self::of(Kind::Logged(Logged { n_classes, input_size }))
+    }
+
+    /// Whether its answers come with the images; see [`logged`](Self::logged).
+    pub fn is_logged(&self) -> bool {
+        matches!(self.kind, Kind::Logged(_))
+    }
+
     /// A candle module on the CPU whose `forward` takes f32 (N, 3, H, W), as `preprocessing` makes them of raw images, and gives
     /// (N, `n_classes`).
     pub fn from_module<M>(
@@ -130,6 +154,7 @@ impl Classifier {
         match &self.kind {
             Kind::Network(network) => network.n_classes(),
             Kind::Own(own) => own.n_classes,
+            Kind::Logged(logged) => logged.n_classes,
         }
     }
 
@@ -138,14 +163,15 @@ impl Classifier {
         match &self.kind {
             Kind::Network(network) => network.input_size(),
             Kind::Own(own) => own.input_size,
+            Kind::Logged(logged) => logged.input_size,
         }
     }
 
-    /// The network, unless the classifier is a function.
+    /// The network, unless the classifier is a function or its answers were logged.
     pub fn network(&self) -> Option<&Network> {
         match &self.kind {
             Kind::Network(network) => Some(network),
-            Kind::Own(_) => None,
+            Kind::Own(_) | Kind::Logged(_) => None,
         }
     }
 
@@ -186,6 +212,21 @@ impl Classifier {
         }
     }
 
+    /// Checks a classifier from an ONNX file on a few images: see [`Network::verify`]. `None` for other classifiers, which need no check.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if its engines disagree, or if its output is not that of a classifier.
+    pub fn verify(&mut self, images: &ImageSet) -> Result<Option<Check>> {
+        match &mut self.kind {
+            Kind::Network(network) if network.onnx().is_some() => {
+                let shape = &images.shape()[..];
+                let images = Tensor::from_slice(images.pixels(), shape, &Device::Cpu).map_err(ModelError::from)?;
+                Ok(network.verify(&images)?)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Class probabilities, row-major (n, n_classes), of raw images, a bounded number at a time; `progress` is told the number
     /// of images after each part.
     ///
@@ -213,6 +254,11 @@ impl Classifier {
                     rows.and_then(|rows| Ok(check_rows(&rows, network.n_classes(), "classifier").map(|()| rows)?));
                 checked.map_err(|error| error.after(0, None))
             }
+            Kind::Logged(logged) => {
+                let rows = logged.predict_proba(images)?;
+                progress(images.len());
+                Ok(rows)
+            }
             Kind::Own(own) => {
                 let mut all = Vec::with_capacity(images.len() * own.n_classes);
                 for first in (0..images.len()).step_by(CHUNK) {
@@ -239,6 +285,25 @@ pub fn open_network(path: impl AsRef<Path>) -> Result<Network> {
         let (path, source) = (path.into(), Box::new(error));
         Error::Load { path, source }
     })
+}
+
+impl Logged {
+    fn predict_proba(&self, images: &ImageSet) -> Result<Vec<f32>> {
+        let Some((n_classes, rows)) = images.probabilities() else {
+            return Err(Error::Logged {
+                name: "the classifier".into(),
+                reason: "only its logged probabilities are known, and these images come without any".into(),
+            });
+        };
+        if n_classes != self.n_classes {
+            return Err(Error::mismatch(
+                "classes of the logged probabilities",
+                self.n_classes,
+                n_classes,
+            ));
+        }
+        Ok(rows.to_vec())
+    }
 }
 
 impl Own {
@@ -273,6 +338,11 @@ impl fmt::Debug for Classifier {
                 "Classifier(a function: {} classes, {:?})",
                 own.n_classes, own.input_size
             ),
+            Kind::Logged(logged) => write!(
+                f,
+                "Classifier(logged: {} classes, {:?})",
+                logged.n_classes, logged.input_size
+            ),
         }
     }
 }
@@ -282,7 +352,7 @@ impl fmt::Debug for Classifier {
 pub(crate) enum Pair {
     /// Two networks of ours, which share their preprocessing and one pass over the images.
     Networks(Box<NetworkPair>),
-    /// A function and the network distilled from it.
+    /// A function, or logged answers, and the network distilled from it.
     Own {
         classifier: Classifier,
         distilled: Box<Network>,
@@ -330,6 +400,11 @@ impl Pair {
             Self::Networks(pair) => Some(pair.classifier()),
             Self::Own { .. } => None,
         }
+    }
+
+    /// Whether the classifier's answers come with the images.
+    pub(crate) fn is_logged(&self) -> bool {
+        matches!(self, Self::Own { classifier, .. } if classifier.is_logged())
     }
 
     pub(crate) fn input_size(&self) -> (usize, usize) {

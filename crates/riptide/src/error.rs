@@ -172,6 +172,24 @@ pub enum Error {
         ended: f64,
     },
 
+    /// What a table says of the images is not what is needed.
+    #[error("{name}: {reason}")]
+    Column {
+        /// Where the images come from.
+        name: String,
+        /// Which column, and what is wrong with it.
+        reason: String,
+    },
+
+    /// Logged probabilities and images do not belong together.
+    #[error("{name}: {reason}")]
+    Logged {
+        /// Where the probabilities, or the images, come from.
+        name: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
     /// There are no images, or too few.
     #[error("{name}: {reason}")]
     TooFew {

@@ -55,6 +55,8 @@ pub enum ClassifierFacts {
     Network(String),
     /// A function that has to be given again; the digest is of what it answered to a few images of the reference.
     Function(String),
+    /// A classifier whose probabilities were logged, and come with the images.
+    Logged,
 }
 
 /// The reference of clean images that batches are compared with.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Score, ScoreKind};
 use riptide_files::{Progress, Silent};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
 use riptide_models::{DistilledCnnConfig, Network};
@@ -235,8 +236,9 @@ impl Fit {
             config.check()?;
         }
         let images = images.into();
-        let (framing, files) = (images.framing(), images.files().map(<[_]>::to_vec));
-        let (classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
+        let framing = images.framing();
+        let (mut classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
+        let check = images.verify(&mut classifier)?;
         let images = spill::counted(images, classifier.input_size())?;
         let split = self.split(&images, reference.is_none())?;
         let recipe = self.recipe(split.n_training());
@@ -253,7 +255,10 @@ impl Fit {
         let gathered = gather.run(images, progress)?;
         let (distilled, facts, epochs) = self.distil(&classifier, &gathered, recipe, progress)?;
         let Gathered {
-            reference: own, others, ..
+            reference: own,
+            reference_files: files,
+            others,
+            ..
         } = gathered;
         let pair = Pair::new(classifier.clone(), distilled)?;
         let settings = Import {
@@ -276,7 +281,12 @@ impl Fit {
                 let from = Source::Others(&others, 0);
                 let judged = settings.judge(pair, (&own).into(), Some(facts), from, progress);
                 let place = |image: usize| indices.get(image).copied().unwrap_or(image);
-                (judged.map_err(|error| error.at(place, files.as_deref()))?.0, own)
+                (
+                    judged
+                        .map_err(|error| error.at(place, |image| files.get(image).cloned()))?
+                        .0,
+                    own,
+                )
             }
         };
         monitor.set_framing(framing);
@@ -287,6 +297,7 @@ impl Fit {
             monitor,
             epochs,
             input,
+            check,
         })
     }
 
@@ -411,6 +422,8 @@ pub struct Fitted {
     pub epochs: Vec<Epoch>,
     /// What labelled images said about the classifier's input.
     pub input: InputCheck,
+    /// How a classifier from an ONNX file was checked; `None` for other classifiers, and for images that cannot be read twice.
+    pub check: Option<Check>,
     /// Clean images that the distilled network was not trained on.
     pub held_out: HeldOut,
     /// What the distilled network costs, as a share of the classifier's time, measured on a few images; none if the classifier
@@ -473,13 +486,15 @@ impl Import {
         reference: impl Into<Images<'a>>,
         progress: &mut dyn Progress,
     ) -> Result<Monitor> {
-        let classifier = classifier.into();
+        let mut classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
         if let Some(config) = &self.calibration {
             config.check()?;
         }
+        let reference = reference.into();
+        reference.verify(&mut classifier)?;
         let pair = Pair::new(classifier, distilled)?;
-        Ok(self.judge(pair, reference.into(), None, Source::Reference, progress)?.0)
+        Ok(self.judge(pair, reference, None, Source::Reference, progress)?.0)
     }
 
     /// Scores the reference, puts the monitor together and calibrates it. Also gives a sample of the reference's images, if one is
@@ -494,7 +509,8 @@ impl Import {
     ) -> Result<(Monitor, ImageSet)> {
         let pair_size = pair.input_size();
         let n_classes = pair.distilled().n_classes();
-        let config = self.calibration.as_ref();
+        // A calibration asks the classifier about corrupted images.
+        let config = self.calibration.as_ref().filter(|_| !pair.is_logged());
         let sampling = match from {
             Source::Reference => config.map(Sampling::of),
             Source::Others(_, n) => (n > 0).then(|| Sampling::new(n, 0)),
@@ -547,7 +563,15 @@ impl Import {
             Source::Others(_, n) => clean.take_sample(n)?,
         };
         let Some(config) = config else {
-            return Ok((monitor, sample));
+            let error = || Error::Logged {
+                name: "calibration".into(),
+                reason: "only logged probabilities of the classifier are known, and none of corrupted images".into(),
+            };
+            return match &self.calibration {
+                Some(config) if config.required => Err(error()),
+                Some(_) => Ok((monitor.with_note(error().to_string()), sample)),
+                None => Ok((monitor, sample)),
+            };
         };
         let calibrated = match from {
             Source::Reference => clean.calibrate(monitor.pair(), Some(&class_names), config, progress),

@@ -8,11 +8,18 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use riptide_datasets::source::SetSource;
+use riptide_datasets::table::ProbabilityRows;
 use riptide_datasets::{Framing, ImageSet, ImageSource, OpenOptions, Skipped};
+use riptide_models::Network;
+use riptide_models::onnx::Check;
 
+use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::labelled::labelled;
 use crate::locate::locate;
+
+/// The most images that a classifier from an ONNX file is checked on.
+const CHECKED: usize = 64;
 
 /// Images that are read a chunk at a time, so that any number of them takes a bounded amount of memory.
 ///
@@ -21,7 +28,7 @@ use crate::locate::locate;
 pub struct Images<'a> {
     source: Box<dyn ImageSource + 'a>,
     name: String,
-    files: Option<Vec<PathBuf>>,
+    logged: Option<ProbabilityRows>,
     framing: Framing,
     next: usize,
     /// Opens the same images once more, if that is possible.
@@ -38,7 +45,7 @@ enum Again<'a> {
 impl Again<'_> {
     fn open(&self) -> Result<Box<dyn ImageSource + '_>> {
         Ok(match self {
-            Self::Path(path, options) => riptide_datasets::open(path, *options)?,
+            Self::Path(path, options) => riptide_datasets::open(path, options.clone())?,
             Self::Owned(set) => Box::new(set.source()),
             Self::Borrowed(set) => Box::new(set.source()),
         })
@@ -46,9 +53,10 @@ impl Again<'_> {
 }
 
 impl Images<'static> {
-    /// Opens what is at `path`: a `.npy` file of uint8 (N, H, W, 3), a folder, archive or batch file of CIFAR-10, a folder of
-    /// pictures (one folder a class, or flat), a glob pattern, one picture, `-` for a `.npy` stream on standard input, or with
-    /// the feature `fetch` an address `hf://OWNER/REPO/FILE.npy`.
+    /// Opens what is at `path`: a folder of pictures (one folder a class, or flat), a glob pattern, one picture; a `.npy` array or
+    /// one from a `.npz` archive; tar shards, a CSV table that lists pictures, with the feature `parquet` Parquet files; a folder,
+    /// archive or batch file of CIFAR-10; `-` for standard input; or with the feature `fetch` an address
+    /// `hf://OWNER/REPO/FILE.npy`. See [`riptide_datasets::open`].
     ///
     /// # Errors
     /// [`Error::Images`] if it cannot be read, [`Error::FeatureMissing`] for an address without the feature.
@@ -56,14 +64,14 @@ impl Images<'static> {
         Self::open_with(path, OpenOptions::default())
     }
 
-    /// As [`open`](Self::open), with the part of CIFAR-10, and how pictures are read and framed.
+    /// As [`open`](Self::open), with options: how pictures are framed, which columns of a table are what, and the like.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let local = locate(path)?.into_owned();
-        let source = riptide_datasets::open(&local, options)?;
+        let source = riptide_datasets::open(&local, options.clone())?;
         // Standard input comes only once.
         let is_stream = path.as_os_str() == "-";
         Ok(Self {
@@ -78,9 +86,9 @@ impl<'a> Images<'a> {
     /// Images from a source; `name` stands in errors.
     pub fn named(name: impl Into<String>, source: impl ImageSource + 'a) -> Self {
         Self {
-            files: source.files(),
             source: Box::new(source),
             name: name.into(),
+            logged: None,
             framing: Framing::Keep,
             next: 0,
             again: None,
@@ -100,9 +108,9 @@ impl<'a> Images<'a> {
     }
 
     /// At most `n` of the images with labels, chosen by chance from all, with their places among all; these images stay as they are.
-    /// `None` if they have no labels, cannot be read twice, or do not say how many they are.
+    /// `None` if they have no labels, cannot be read twice, do not say how many they are, or come with logged probabilities.
     pub(crate) fn labelled_sample(&self, n: usize, size: (usize, usize)) -> Result<Option<(Vec<usize>, ImageSet)>> {
-        let (Some(again), Some(total)) = (&self.again, self.remaining()) else {
+        let (Some(again), Some(total), None) = (&self.again, self.remaining(), &self.logged) else {
             return Ok(None);
         };
         if again.open()?.next_chunk(1)?.is_none_or(|one| one.labels().is_none()) {
@@ -121,6 +129,26 @@ impl<'a> Images<'a> {
         Ok(all.map(|all| (places, all)))
     }
 
+    /// [Checks](Classifier::verify) a classifier on a few of the images, taken evenly from all; these images stay as they are.
+    /// `None` if they cannot be read twice or do not say how many they are: the classifier is then as it was opened.
+    pub(crate) fn verify(&self, classifier: &mut Classifier) -> Result<Option<Check>> {
+        let (Some(again), Some(total)) = (&self.again, self.remaining()) else {
+            return Ok(None);
+        };
+        if classifier.network().and_then(Network::onnx).is_none() {
+            return Ok(None);
+        }
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        let n = total.min(CHECKED);
+        let places: Vec<usize> = (0..n).map(|i| i * (total / n.max(1))).collect();
+        let Some(few) = again.open()?.pick(&places)? else {
+            return Ok(None);
+        };
+        self.check_size((few.height(), few.width()), classifier.input_size())?;
+        let place = |image: usize| places.get(image).copied().unwrap_or(image);
+        classifier.verify(&few).map_err(|error| error.at(place, |_| None))
+    }
+
     /// How picture files are framed when they are read; a monitor that is fitted on these images keeps it.
     pub fn framing(&self) -> Framing {
         self.framing
@@ -131,9 +159,19 @@ impl<'a> Images<'a> {
         self.source.remaining()
     }
 
-    /// The files, in order, if each image is a file of its own.
-    pub fn files(&self) -> Option<&[PathBuf]> {
-        self.files.as_deref()
+    /// Height and width of the images, if they are known before one is read.
+    pub fn image_size(&self) -> Option<(usize, usize)> {
+        self.source.image_size()
+    }
+
+    /// The same images, each with the class probabilities that the classifier gave it, which are read row for row with them: for
+    /// a [logged](crate::Classifier::logged) classifier.
+    ///
+    /// More rows than images, or fewer, are an error when the images end.
+    #[must_use]
+    pub fn with_probabilities(mut self, rows: ProbabilityRows) -> Self {
+        self.logged = Some(rows);
+        self
     }
 
     /// The pictures so far that were passed over because they cannot be read, if the images were opened so
@@ -150,20 +188,62 @@ impl<'a> Images<'a> {
     /// Bytes of images that are read at a time: enough to keep every core busy, little beside the networks themselves.
     const CHUNK_BYTES: usize = 12 << 20;
 
+    /// Images of one chunk of a live stream whose reader did not say how many it needs.
+    const LIVE_CHUNK: usize = 64;
+
     /// The next images of `size` (height, width), with the place of the first among all; `None` at the end.
     pub(crate) fn next_chunk(&mut self, size: (usize, usize)) -> Result<Option<(usize, ImageSet)>> {
+        self.next_at_most(usize::MAX, size)
+    }
+
+    /// As [`next_chunk`](Self::next_chunk), at most `max` images.
+    pub(crate) fn next_at_most(&mut self, max: usize, size: (usize, usize)) -> Result<Option<(usize, ImageSet)>> {
         if let Some(found) = self.source.image_size() {
             self.check_size(found, size)?;
         }
         let bytes = size.0.saturating_mul(size.1).saturating_mul(3).max(1);
-        let Some(chunk) = self.source.next_chunk((Self::CHUNK_BYTES / bytes).max(1))? else {
+        let chunk = self.source.next_chunk((Self::CHUNK_BYTES / bytes).min(max).max(1))?;
+        // The places of pictures that were passed over count.
+        let skipped = self.unreadable().map_or(0, |skipped| skipped.count);
+        let first = self.next + usize::try_from(skipped).unwrap_or(usize::MAX);
+        let Some(chunk) = chunk else {
+            self.check_end(first)?;
             return Ok(None);
         };
         self.check_size((chunk.height(), chunk.width()), size)?;
-        let skipped = self.unreadable().map_or(0, |skipped| skipped.count);
-        let first = self.next + usize::try_from(skipped).unwrap_or(usize::MAX);
         self.next += chunk.len();
-        Ok(Some((first, chunk)))
+        Ok(Some((first, self.log(first, chunk)?)))
+    }
+
+    /// Puts the logged probabilities on a chunk, if there are any.
+    fn log(&mut self, first: usize, chunk: ImageSet) -> Result<ImageSet> {
+        let Some(rows) = &mut self.logged else {
+            return Ok(chunk);
+        };
+        rows.skip_to(first as u64)?;
+        let probabilities = rows.next_rows(chunk.len())?;
+        if probabilities.len() != chunk.len() * rows.n_classes() {
+            return Err(Error::Logged {
+                name: rows.path().display().to_string(),
+                reason: format!("{} rows, but there are more images in {}", rows.position(), self.name),
+            });
+        }
+        Ok(chunk.with_probabilities(rows.n_classes(), probabilities)?)
+    }
+
+    /// Returns an error if there are more logged probabilities than the `n` images.
+    fn check_end(&mut self, n: usize) -> Result<()> {
+        let Some(rows) = &mut self.logged else {
+            return Ok(());
+        };
+        rows.skip_to(n as u64)?;
+        match rows.position() == n as u64 && rows.next_rows(1)?.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Logged {
+                name: rows.path().display().to_string(),
+                reason: format!("not as many rows as the {n} images of {}", self.name),
+            }),
+        }
     }
 
     fn check_size(&self, found: (usize, usize), expected: (usize, usize)) -> Result<()> {
@@ -175,6 +255,15 @@ impl<'a> Images<'a> {
             found,
             expected,
         })
+    }
+
+    /// How many images to ask for if `needed` of them complete an answer: all of these of a live stream, so that the answer
+    /// does not wait for later ones, and a whole chunk of anything else, which costs less.
+    pub(crate) fn enough_for(&self, needed: Option<usize>) -> usize {
+        match self.source.is_live() {
+            true => needed.unwrap_or(Self::LIVE_CHUNK),
+            false => usize::MAX,
+        }
     }
 
     /// Whether nothing has been read yet.

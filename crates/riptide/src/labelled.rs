@@ -1,8 +1,6 @@
 //! Images with labels from elsewhere.
 
-use std::path::PathBuf;
-
-use riptide_datasets::{DatasetError, ImageSet, ImageSource};
+use riptide_datasets::{DatasetError, ImageSet, ImageSource, Skipped};
 
 use crate::error::{Error, Result};
 
@@ -52,8 +50,16 @@ impl<S: ImageSource> ImageSource for Labelled<S> {
         self.images.remaining()
     }
 
-    fn files(&self) -> Option<Vec<PathBuf>> {
-        self.images.files()
+    fn image_size(&self) -> Option<(usize, usize)> {
+        self.images.image_size()
+    }
+
+    fn is_live(&self) -> bool {
+        self.images.is_live()
+    }
+
+    fn unreadable(&self) -> Option<&Skipped> {
+        self.images.unreadable()
     }
 }
 

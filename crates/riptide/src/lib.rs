@@ -33,6 +33,8 @@
 //! | watch a classifier | [`Fit`], from a [`Classifier`]: a network's file, a function, a candle module |
 //! | watch a classifier whose distilled network exists | [`Import`] |
 //! | judge a batch, or batch after batch of a stream | [`Monitor::detect`], [`Monitor::detect_batches`] |
+//! | judge images by camera, by hour | [`Monitor::detect_windows`] |
+//! | watch a classifier of which only the answers are at hand | [`Classifier::logged`], [`Images::with_probabilities`] |
 //! | score images, and write the scores | [`Monitor::score`], [`Monitor::score_stream`], [`Scores::write`] |
 //! | flag single images | [`Monitor::predict`] |
 //! | know how accurate the classifier is on a batch | [`Calibrate`], [`Monitor::calibrate`]; then [`Outcome::accuracy`] |
@@ -89,6 +91,7 @@ mod selftest;
 #[cfg(test)]
 mod testing;
 pub mod training;
+mod windows;
 
 pub use audit::{Audit, AuditPick};
 pub use calibration::{Calibrate, Calibration};
@@ -109,6 +112,7 @@ pub use outcome::{Accuracy, Decision, Outcome, Outcomes, Sequential};
 pub use probabilities::ProbabilitiesFile;
 pub use score::{Row, ScoreStream, Scored, Scores};
 pub use selftest::{Found, SelfTest, SelfTestRow, SelfTested};
+pub use windows::{Window, Windows};
 
 pub use riptide_corruptions as corruptions;
 pub use riptide_datasets as datasets;
@@ -124,6 +128,7 @@ pub use riptide_stats as stats;
 pub mod prelude {
     pub use crate::{
         Calibrate, Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
+        Windows,
     };
     pub use riptide_datasets::OpenOptions;
     pub use riptide_datasets::{ImageSet, ImageSource};

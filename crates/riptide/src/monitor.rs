@@ -70,6 +70,7 @@ pub(crate) fn facts_of(
     });
     let classifier = match (pair.network(), probe) {
         (Some(network), _) => ClassifierFacts::Network(network.digest()),
+        (None, _) if pair.is_logged() => ClassifierFacts::Logged,
         (None, probe) => {
             let rows = probe
                 .map(|probe| encoding::probe(&probe.probabilities, probe.images.len(), pair.distilled().n_classes()));
@@ -219,7 +220,7 @@ impl Monitor {
         self.facts.class_names.get(class).map_or("?", String::as_str)
     }
 
-    /// The classifier, unless it is a function.
+    /// The classifier, unless it is a function or its answers come with the images.
     pub fn classifier(&self) -> Option<&Network> {
         self.pair.network()
     }
@@ -333,8 +334,7 @@ impl Monitor {
         mut also: impl FnMut(&Scored) -> Result<()>,
     ) -> Result<Scores> {
         let images = images.into();
-        let files = images.files().map(<[_]>::to_vec);
-        let mut all = Scores::new(&self.facts.class_names, files);
+        let mut all = Scores::new(&self.facts.class_names);
         for chunk in self.score_stream(images) {
             let chunk = chunk?;
             also(&chunk)?;

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::images::Images;
 use crate::monitor::Monitor;
 use crate::score::{Row, ScoreStream, Scored};
+use crate::windows::Window;
 
 /// What was found out about a batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,6 +25,9 @@ pub struct Outcome {
     pub batch: usize,
     /// The place of its first image among all images.
     pub first_image: usize,
+    /// Which images it is of, if batches are windows of a group or of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// Its number of images.
     pub n_images: usize,
     /// Whether the accuracy has fallen by more than is tolerated, if the monitor is calibrated.
@@ -157,6 +161,7 @@ impl Outcome {
         Ok(Self {
             batch: 0,
             first_image: 0,
+            window: None,
             n_images: batch.len(),
             verdict: judged.as_ref().map(|found| found.verdict),
             accuracy: judged
@@ -263,8 +268,8 @@ impl Monitor {
         Ok(calibration.model().sequential(&accuracy, &sequential)?)
     }
 
-    /// Tests batches of `batch_size` images (at least 1), each as soon as its last image has been scored; the last batch may
-    /// be smaller.
+    /// Tests batches of `batch_size` images (at least 1), each as soon as its last image has come and been scored; the last
+    /// batch may be smaller. If the images end with an error, the whole batches before it are told first.
     ///
     /// ```no_run
     /// # use riptide::prelude::*;
@@ -418,7 +423,8 @@ impl Iterator for Outcomes<'_> {
                 let batch = std::mem::take(&mut self.open);
                 return (batch.len() > 0).then(|| self.outcome(&batch));
             }
-            let gathered = match self.stream.next() {
+            let missing = self.batch_size - self.open.len();
+            let gathered = match self.stream.next_for(Some(missing)) {
                 Some(Ok(chunk)) => self.gather(&chunk),
                 Some(Err(error)) => Err(error),
                 None => {

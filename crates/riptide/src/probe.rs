@@ -21,6 +21,9 @@ impl Probe {
         let Pair::Own { classifier, .. } = pair else {
             return Ok(None);
         };
+        if classifier.is_logged() {
+            return Ok(None);
+        }
         let images = images.slice(0..images.len().min(PROBE))?;
         let probabilities = Classifier::predict_proba(classifier, &images, |_| ())?;
         Ok(Some(Self { images, probabilities }))

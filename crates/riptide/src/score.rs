@@ -31,10 +31,8 @@ pub struct ScoreStream<'a> {
 pub struct Scored {
     /// The place of the chunk's first image among all images.
     pub first: usize,
-    /// The images.
+    /// The images, with their files and columns if they have any.
     pub images: ImageSet,
-    /// The files of the images, if each is a file of its own.
-    pub files: Option<Vec<PathBuf>>,
     /// Class probabilities of both networks.
     pub probabilities: Probabilities,
     /// One score an image; larger is worse.
@@ -102,11 +100,24 @@ impl<'a> ScoreStream<'a> {
         self.images.unreadable()
     }
 
-    fn chunk(&mut self) -> Result<Option<Scored>> {
-        let Some((first, images)) = self.images.next_chunk(self.pair.input_size())? else {
+    /// The next chunk, of as many images as complete an answer for which `needed` are missing.
+    pub(crate) fn next_for(&mut self, needed: Option<usize>) -> Option<Result<Scored>> {
+        if self.is_over {
+            return None;
+        }
+        let nothing_yet = self.images.is_untouched();
+        let next = match self.chunk(self.images.enough_for(needed)) {
+            Ok(None) if nothing_yet => Some(Err(self.images.none())),
+            other => other.transpose(),
+        };
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
+
+    fn chunk(&mut self, max: usize) -> Result<Option<Scored>> {
+        let Some((first, images)) = self.images.next_at_most(max, self.pair.input_size())? else {
             return Ok(None);
         };
-        let files = self.images.files();
         let model = self.calibration.map(Calibration::model);
         let ask = || {
             let probabilities = self.pair.probabilities(&images)?;
@@ -121,11 +132,10 @@ impl<'a> ScoreStream<'a> {
             };
             Ok((probabilities, scores, mirrored, error_probabilities))
         };
-        let asked = ask().map_err(|error: Error| error.after(first, files));
+        let asked = ask().map_err(|error: Error| error.after(first, images.files()));
         let (probabilities, scores, mirrored, error_probabilities) = asked?;
         Ok(Some(Scored {
             first,
-            files: files.and_then(|files| Some(files.get(first..first + images.len())?.to_vec())),
             images,
             probabilities,
             scores,
@@ -139,16 +149,7 @@ impl Iterator for ScoreStream<'_> {
     type Item = Result<Scored>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let nothing_yet = self.images.is_untouched();
-        let next = match self.chunk() {
-            Ok(None) if nothing_yet => Some(Err(self.images.none())),
-            other => other.transpose(),
-        };
-        self.is_over = !matches!(next, Some(Ok(_)));
-        next
+        self.next_for(None)
     }
 }
 
@@ -162,7 +163,7 @@ impl Scored {
         let each = self.scores.iter().zip(predictions).zip(rows).enumerate();
         each.map(|(i, ((&score, prediction), (classifier, distilled)))| Row {
             index: self.first + i,
-            file: self.files.as_ref().and_then(|files| files.get(i)),
+            file: self.images.files().and_then(|files| files.get(i)),
             score,
             prediction,
             confidence: classifier.get(prediction).copied().unwrap_or_default(),
@@ -200,19 +201,22 @@ pub struct Scores {
 }
 
 impl Scores {
-    pub(crate) fn new(class_names: &[String], files: Option<Vec<PathBuf>>) -> Self {
+    pub(crate) fn new(class_names: &[String]) -> Self {
         Self {
             scores: Vec::new(),
             predictions: Vec::new(),
             confidences: Vec::new(),
             error_probabilities: None,
-            files,
+            files: None,
             class_names: class_names.to_vec(),
         }
     }
 
     /// Adds the results of a chunk.
     pub(crate) fn extend(&mut self, chunk: &Scored) {
+        if let Some(files) = chunk.images.files() {
+            self.files.get_or_insert_default().extend_from_slice(files);
+        }
         for row in chunk.rows() {
             self.scores.push(row.score);
             // A network of more than 4,294,967,295 classes does not fit into memory.

@@ -113,7 +113,7 @@ impl NewCalibrationArgs {
     pub fn afterwards(
         &self,
         monitor: Monitor,
-        reading: Reading,
+        reading: &Reading,
         seed: u64,
         checkpoint: Option<&Path>,
         progress: &mut dyn Progress,

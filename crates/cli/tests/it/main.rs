@@ -12,6 +12,7 @@ mod images;
 mod input;
 mod ks;
 mod monitor;
+mod sources;
 mod support;
 mod train;
 mod umask;

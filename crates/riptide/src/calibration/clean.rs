@@ -92,7 +92,7 @@ impl Clean {
                 check_rows(&rows.distilled, rows.n_classes, "distilled network")?;
                 Ok(rows)
             });
-            probabilities.extend(&rows.map_err(|error| error.after(first, images.files()))?)?;
+            probabilities.extend(&rows.map_err(|error| error.after(first, chunk.files()))?)?;
             if let Some(both) = &mut both {
                 both.extend(pair.classifier_probabilities(&declare::mirrored(&chunk)?)?);
             }
@@ -104,7 +104,8 @@ impl Clean {
             progress.advance(chunk.len() as u64);
             labels.extend_from_slice(chunk.labels().unwrap_or_default());
             class_names = chunk.class_names().to_vec();
-            if first == 0 {
+            // A picture that was passed over may have been the first.
+            if probabilities.len() == chunk.len() {
                 probe = Probe::of(pair, &chunk)?;
             }
         }

@@ -39,6 +39,8 @@ pub(super) struct Gathered {
     pub(super) validation_rows: Vec<f32>,
     /// The reference at its full size; empty if it comes from elsewhere.
     pub(super) reference: ImageSet,
+    /// Its files, if each image is a file of its own; else empty.
+    pub(super) reference_files: Vec<PathBuf>,
     /// Images that validate the epochs, at their full size.
     pub(super) others: ImageSet,
 }
@@ -51,6 +53,8 @@ struct Collected {
     labels: Vec<u32>,
     /// For each version the classifier's answers.
     rows: Vec<Vec<f32>>,
+    /// The classifier's answers that came with the images at their full size, if they were logged.
+    logged: Vec<f32>,
 }
 
 impl Gather<'_> {
@@ -66,6 +70,7 @@ impl Gather<'_> {
         };
         let (mut training, mut validation) = (Collected::default(), Collected::default());
         let (mut reference, mut others) = (Collected::default(), Collected::default());
+        let mut reference_files = Vec::new();
         let mut hasher = digest::Hasher::default();
         let mut identity = None;
         let mut class_names = Vec::new();
@@ -101,8 +106,12 @@ impl Gather<'_> {
                 }
             }
             let [of_reference, of_validation, of_training] = chosen;
-            reference.add(&chunk.select(&of_reference)?, None)?;
-            others.add(&chunk.select(&full)?, None)?;
+            let (of_reference, full) = (chunk.select(&of_reference)?, chunk.select(&full)?);
+            reference_files.extend_from_slice(of_reference.files().unwrap_or_default());
+            reference.add(&of_reference, None)?;
+            reference.log(&of_reference);
+            others.add(&full, None)?;
+            others.log(&full);
             for (list, to, recipe) in [
                 (of_validation, &mut validation, &plain),
                 (of_training, &mut training, self.recipe),
@@ -119,11 +128,24 @@ impl Gather<'_> {
                     // Every version is of all images of the part, in order.
                     let before = asked;
                     asked += set.len();
-                    let place =
-                        |image: usize| first + list.get((before + image) % list.len()).copied().unwrap_or(image);
-                    rows.map_err(|error| error.at(place, images.files()))
+                    let inside = |image: usize| list.get((before + image) % list.len()).copied();
+                    rows.map_err(|error| {
+                        error.at(
+                            |image| first + inside(image).unwrap_or(image),
+                            |image| chunk.files()?.get(inside(image)?).cloned(),
+                        )
+                    })
                 };
-                let mut answers = Teaching::from_fn(size, part.pixels(), recipe, ask)?.probabilities;
+                let mut answers = match self.classifier.is_logged() {
+                    false => Teaching::from_fn(size, part.pixels(), recipe, ask)?.probabilities,
+                    // Varied images cannot be asked about: they are taught the answer to the image as it is.
+                    true => {
+                        let rows = self.classifier.predict_proba(&part, |_| ())?;
+                        let versions = recipe.augmentation.versions().unwrap_or(1);
+                        progress.advance((part.len() * versions) as u64);
+                        rows.repeat(versions)
+                    }
+                };
                 temper(&mut answers, self.classifier.n_classes(), self.temperature)?;
                 let of_version = part.len() * self.classifier.n_classes();
                 for (version, rows) in answers.chunks_exact(of_version.max(1)).enumerate() {
@@ -167,6 +189,8 @@ impl Gather<'_> {
                 training_rows.truncate(n);
             }
         }
+        let mut named: Vec<_> = reference.places.iter().copied().zip(reference_files).collect();
+        named.sort_unstable();
         let (reference, _) = reference.finish(size, n_classes, &class_names)?;
         let (others, _) = match self.config.shrink {
             // They are as large as they were.
@@ -179,6 +203,7 @@ impl Gather<'_> {
             validation: Some(validation).filter(|set| !set.is_empty()),
             validation_rows,
             reference,
+            reference_files: named.into_iter().map(|(_, file)| file).collect(),
             others,
         })
     }
@@ -202,6 +227,12 @@ impl Collected {
         Ok(())
     }
 
+    /// Keeps what was logged with images, which is all that is known of their classifier's answers.
+    fn log(&mut self, images: &ImageSet) {
+        let rows = images.probabilities().map_or(&[][..], |(_, rows)| rows);
+        self.logged.extend_from_slice(rows);
+    }
+
     /// The images in the order of their places, and all versions' answers, one version after the other.
     fn finish(
         self,
@@ -214,6 +245,7 @@ impl Collected {
             mut pixels,
             mut labels,
             mut rows,
+            mut logged,
         } = self;
         let mut order: Vec<usize> = (0..places.len()).collect();
         order.sort_by_key(|&index| places.get(index).copied());
@@ -230,7 +262,11 @@ impl Collected {
         } else {
             ImageSet::unlabelled(pixels, height, width)?
         };
-        Ok((set, all))
+        if logged.is_empty() {
+            return Ok((set, all));
+        }
+        arrange(&mut logged, n_classes, &order);
+        Ok((set.with_probabilities(n_classes, logged)?, all))
     }
 }
 

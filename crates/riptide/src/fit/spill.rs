@@ -18,6 +18,8 @@ struct Spilled {
     n: usize,
     labels: Vec<u32>,
     class_names: Vec<String>,
+    /// Number of classes and rows of logged probabilities.
+    logged: Option<(usize, Vec<f32>)>,
 }
 
 /// Images that say how many they are: the same ones if they know it, else the same from a temporary file.
@@ -32,12 +34,16 @@ pub(super) fn counted<'a>(mut images: Images<'a>, size: (usize, usize)) -> Resul
     let name = images.name().to_owned();
     let file = tempfile::tempfile().map_err(FileError::on("create a temporary file in", &folder))?;
     let mut writer = BufWriter::new(file);
-    let (mut n, mut labels, mut class_names) = (0, Vec::new(), Vec::new());
+    let (mut n, mut labels, mut class_names, mut logged) = (0, Vec::new(), Vec::new(), None);
     while let Some((_, chunk)) = images.next_chunk(size)? {
         let written = writer.write_all(chunk.pixels());
         written.map_err(FileError::on("write a temporary file in", &folder))?;
         labels.extend_from_slice(chunk.labels().unwrap_or_default());
         class_names = chunk.class_names().to_vec();
+        if let Some((n_classes, rows)) = chunk.probabilities() {
+            let (_, all) = logged.get_or_insert_with(|| (n_classes, Vec::new()));
+            all.extend_from_slice(rows);
+        }
         n += chunk.len();
     }
     let file = writer
@@ -53,6 +59,7 @@ pub(super) fn counted<'a>(mut images: Images<'a>, size: (usize, usize)) -> Resul
         n,
         labels,
         class_names,
+        logged,
     };
     Ok(Images::named(name, spilled))
 }
@@ -71,9 +78,18 @@ impl ImageSource for Spilled {
             .map_err(DatasetError::from)?;
         let range = self.next..self.next + count;
         self.next += count;
-        match self.labels.get(range) {
-            Some(labels) => ImageSet::new(pixels, height, width, labels.to_vec(), self.class_names.clone()).map(Some),
-            None => ImageSet::unlabelled(pixels, height, width).map(Some),
+        let set = match self.labels.get(range.clone()) {
+            Some(labels) => ImageSet::new(pixels, height, width, labels.to_vec(), self.class_names.clone())?,
+            None => ImageSet::unlabelled(pixels, height, width)?,
+        };
+        match &self.logged {
+            None => Ok(Some(set)),
+            Some((n_classes, rows)) => {
+                let rows = rows
+                    .get(range.start * n_classes..range.end * n_classes)
+                    .unwrap_or_default();
+                set.with_probabilities(*n_classes, rows.to_vec()).map(Some)
+            }
         }
     }
 

@@ -117,9 +117,12 @@ pub(crate) fn vet(
         classifier = classifier.with_preprocessing(choice.chosen.preprocessing)?;
         check.choice = Some(choice);
     }
-    let rows = classifier
-        .predict_proba(&sample, |_| ())
-        .map_err(|error| error.at(|image| places.get(image).copied().unwrap_or(image), images.files()))?;
+    let rows = classifier.predict_proba(&sample, |_| ()).map_err(|error| {
+        error.at(
+            |image| places.get(image).copied().unwrap_or(image),
+            |image| sample.files()?.get(image).cloned(),
+        )
+    })?;
     let answers: Vec<usize> = rows.chunks_exact(n_classes.max(1)).map(argmax).collect();
     let accuracy = Accuracy::of(&answers, &labels, n_classes);
     check.accuracy = Some(accuracy);

@@ -219,6 +219,16 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
                 "holds its classifier; load it without giving one",
             ));
         }
+        (ClassifierFacts::Logged, None) => {
+            let [height, width] = facts.input_size;
+            (Classifier::logged(facts.class_names.len(), (height, width)), None)
+        }
+        (ClassifierFacts::Logged, Some(_)) => {
+            return Err(Error::malformed(
+                dir,
+                "was fitted to logged probabilities; load it without giving a classifier",
+            ));
+        }
         (ClassifierFacts::Function(_), None) => {
             let reason = "was fitted to a classifier that is a function and is not saved; give it again when loading";
             return Err(Error::malformed(dir, reason));
@@ -234,7 +244,7 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             "classifier",
             match &facts.classifier {
                 ClassifierFacts::Network(digest) => Some(digest),
-                ClassifierFacts::Function(_) => None,
+                ClassifierFacts::Function(_) | ClassifierFacts::Logged => None,
             },
             classifier.network().map(Network::digest).unwrap_or_default(),
         ),
