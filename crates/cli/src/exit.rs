@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use riptide::files::shown;
+
 /// How a command that did its work ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -34,7 +36,7 @@ pub fn code(outcome: anyhow::Result<Ending>) -> ExitCode {
         Ok(Ending::Drift) => ExitCode::from(3),
         Err(error) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {}", message(&error)));
+            say(&format!("error: {}", shown(&message(&error))));
             ExitCode::FAILURE
         }
     }
@@ -56,9 +58,12 @@ pub fn not_run(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// A line on standard error; if that is closed, nobody is left to read it.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// Lines on standard error; if that is closed, nobody is left to read them. What a terminal would obey is written out: names of
+/// files can hold anything.
+pub fn say(text: &str) {
+    for line in text.split('\n') {
+        let _ = writeln!(std::io::stderr(), "{}", shown(line));
+    }
 }
 
 /// An error and its causes; a cause that an error before it has told already is left out.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use riptide::detectors::drift::Correction;
-use riptide::files::atomic;
+use riptide::files::{atomic, shown};
 use riptide::prelude::*;
 
 use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
@@ -137,7 +137,7 @@ fn text(explanation: &Explanation) -> Vec<String> {
     ));
     lines.extend([String::new(), "The most harmful images:".to_owned()]);
     let images = explanation.images.iter().take(10).map(|image| {
-        let file = image.file.as_ref().map(|file| file.display().to_string());
+        let file = image.file.as_ref().map(|file| shown(file).to_string());
         vec![
             file.unwrap_or_else(|| image.index.to_string()),
             format!("{:.3}", image.score),

@@ -1,5 +1,6 @@
 //! `riptide predict`: which single images are flagged.
 
+use riptide::files::shown;
 use riptide::prelude::*;
 use serde::Serialize;
 
@@ -71,7 +72,7 @@ pub fn run(args: PredictArgs) -> anyhow::Result<Ending> {
                 flagged.push(vec![
                     decision
                         .file
-                        .map_or_else(|| row.index.to_string(), |file| file.display().to_string()),
+                        .map_or_else(|| row.index.to_string(), |file| shown(&file).to_string()),
                     format!("{:.4}", decision.score),
                     decision.class,
                 ]);

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use riptide::files::shown;
 use riptide::prelude::*;
 use riptide::stats::summary;
-use riptide::{Row, ScoresFormat};
+use riptide::{FileName, Row, ScoresFormat};
 use serde::Serialize;
 
 use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
@@ -37,8 +38,8 @@ pub struct ScoreArgs {
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    file: Option<FileName>,
     score: f32,
     prediction: usize,
     class: &'a str,
@@ -118,7 +119,8 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
                 .map(|row| {
                     let line = Line::of(&row, monitor);
                     vec![
-                        line.file.unwrap_or_else(|| line.index.to_string()),
+                        row.file
+                            .map_or_else(|| line.index.to_string(), |file| shown(file).to_string()),
                         format!("{:.4}", line.score),
                         line.class.to_owned(),
                         format!("{:.4}", line.confidence),
@@ -141,7 +143,7 @@ impl<'a> Line<'a> {
     fn of(row: &Row<'_>, monitor: &'a Monitor) -> Self {
         Self {
             index: row.index,
-            file: row.file.map(|file| file.display().to_string()),
+            file: row.file.map(|file| FileName::of(file)),
             score: row.score,
             prediction: row.prediction,
             class: monitor.class_name(row.prediction),

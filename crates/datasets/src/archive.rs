@@ -216,7 +216,7 @@ pub(crate) mod tests {
             ..BOUNDS
         };
         let bomb = one_member(b"././@LongLink", EntryType::GNULongName, &[b'a'; 30_000]);
-        let outcome = for_each_member(&bomb[..], bounds, |_| true, |_, _, _| Ok::<_, ()>(Next::Continue));
+        let outcome = for_each_member(&bomb[..], bounds, |_| true, |_, _, _| Ok::<_, ()>(()));
         assert!(matches!(outcome, Err(ArchiveError::Broken(_))), "{outcome:?}");
     }
 }

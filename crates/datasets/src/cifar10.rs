@@ -4,6 +4,7 @@
 //! row-major. Ten thousand records make a file: `data_batch_1.bin` to `data_batch_5.bin` (training) and `test_batch.bin`;
 //! `batches.meta.txt` names the classes, one per line.
 
+mod names;
 mod places;
 
 use std::cell::Cell;
@@ -20,6 +21,7 @@ use crate::error::{DatasetError, Result};
 use crate::image_set::{CHANNELS, ImageSet};
 use crate::source::ImageSource;
 
+use names::parse_names;
 pub(crate) use places::refuse_other_versions;
 pub use places::{in_cache, is_in};
 
@@ -335,25 +337,6 @@ fn count_records(path: &Path, length: u64) -> Result<u64> {
         });
     }
     Ok(length / record)
-}
-
-fn parse_names(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
-    let text = std::str::from_utf8(bytes).map_err(|_| DatasetError::malformed(path, "the names are not UTF-8"))?;
-    let names: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if names.len() != CLASS_NAMES.len() {
-        let reason = format!(
-            "{} class names, expected {}, one a line",
-            names.len(),
-            CLASS_NAMES.len()
-        );
-        return Err(DatasetError::malformed(path, reason));
-    }
-    Ok(names)
 }
 
 /// Streams through the archive once, to its end and checksum, and returns the members whose file names are wanted.

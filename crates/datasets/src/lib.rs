@@ -66,10 +66,10 @@ pub mod source;
 pub use cache::cache_dir;
 pub use error::{DatasetError, Result};
 pub use image_set::ImageSet;
-pub use open::{OnError, OpenOptions, open};
+pub use open::{OpenOptions, open};
 pub use picture::{Filter, Framing, Orient, PictureOptions};
 pub use read_ahead::ReadAhead;
-pub use source::{ImageSource, Skipped};
+pub use source::{ImageSource, OnError, Skipped};
 
 /// How an address on the Hugging Face Hub starts.
 pub(crate) const HUB_SCHEME: &str = "hf://";

@@ -3,15 +3,13 @@
 use std::io::Read;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::cifar10::{self, Cifar10Source, Split};
 use crate::error::Result;
 use crate::image_folder::ImageFolder;
 use crate::npy::{NpyImages, NpyStream};
 use crate::picture::{Framing, PictureOptions};
 use crate::read_ahead::ReadAhead;
-use crate::source::ImageSource;
+use crate::source::{ImageSource, OnError};
 
 /// How [`open`] reads what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,18 +21,6 @@ pub struct OpenOptions {
     pub pictures: PictureOptions,
     /// What to do about image files that cannot be read; [`OnError::Fail`] by default.
     pub on_error: OnError,
-}
-
-/// What to do about pictures that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum OnError {
-    /// Return an error.
-    #[default]
-    Fail,
-    /// Pass over them, and count and name them ([`ImageSource::unreadable`]). If none can be read it is an error all the same.
-    Skip,
 }
 
 impl Default for OpenOptions {

@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::image_set::ImageSet;
 use crate::picture::PictureError;
@@ -86,6 +88,18 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
     fn unreadable(&self) -> Option<&Skipped> {
         (**self).unreadable()
     }
+}
+
+/// What to do about pictures that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnError {
+    /// Return an error.
+    #[default]
+    Fail,
+    /// Pass over them, and count and name them ([`ImageSource::unreadable`]). If none can be read it is an error all the same.
+    Skip,
 }
 
 /// Pictures that were passed over because they cannot be read.

@@ -84,7 +84,7 @@ pub use locate::locate;
 pub use monitor::Monitor;
 pub use options::Options;
 pub use outcome::{Decision, Outcome, Outcomes};
-pub use score::{Row, ScoreStream, Scored, Scores};
+pub use score::{FileName, Row, ScoreStream, Scored, Scores};
 
 pub use riptide_corruptions as corruptions;
 pub use riptide_datasets as datasets;

@@ -46,7 +46,11 @@ pub struct Decision {
     /// The image's place among all images.
     pub index: usize,
     /// Its file, if each image is a file of its own.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::score::lossy")]
+    #[serde(
+        flatten,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::score::named"
+    )]
     pub file: Option<PathBuf>,
     /// Whether its score is above the threshold, strictly.
     pub flagged: bool,

@@ -1,9 +1,11 @@
 //! Scores of images, a chunk at a time or all together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use riptide_datasets::{ImageSet, Skipped};
 use riptide_detectors::{Answers, Probabilities};
+use riptide_files::bytes_beside;
+use serde::Serialize;
 
 use crate::classifier::Pair;
 use crate::error::Result;
@@ -192,13 +194,30 @@ impl Scores {
     }
 }
 
-/// A path as JSON has it: characters that are not Unicode are replaced.
-pub(crate) fn lossy<S: serde::Serializer>(
+/// The name of an image's file as JSON has it; flattened into the record of its image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileName {
+    /// The path; what is not Unicode in it is replaced.
+    file: String,
+    /// The bytes of a path that is not Unicode, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_bytes: Option<String>,
+}
+
+impl FileName {
+    /// Names a file.
+    pub fn of(file: &Path) -> Self {
+        Self {
+            file: file.display().to_string(),
+            file_bytes: bytes_beside(file),
+        }
+    }
+}
+
+/// A file flattened into the record that names it.
+pub(crate) fn named<S: serde::Serializer>(
     file: &Option<PathBuf>,
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
-    match file {
-        Some(file) => serializer.collect_str(&file.display()),
-        None => serializer.serialize_none(),
-    }
+    file.as_deref().map(FileName::of).serialize(serializer)
 }

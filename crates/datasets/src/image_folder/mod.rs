@@ -12,9 +12,8 @@ use riptide_files::shown;
 
 use crate::error::{DatasetError, Result};
 use crate::image_set::{CHANNELS, ImageSet};
-use crate::open::OnError;
 use crate::picture::{self, Framing, Picture, PictureError, PictureOptions};
-use crate::source::{ImageSource, Skipped};
+use crate::source::{ImageSource, OnError, Skipped};
 
 /// Files that are read, and then decoded in parallel, at a time: their number, and their bytes unless one has more.
 const TOGETHER: usize = 64;
