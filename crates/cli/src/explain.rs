@@ -7,7 +7,7 @@ use riptide::detectors::drift::Correction;
 use riptide::files::{atomic, shown};
 use riptide::prelude::*;
 
-use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint, with_logged};
 use crate::exit::Ending;
 use crate::output::{Column, Output, interval, p_value, table};
 use crate::progress::Bar;
@@ -21,6 +21,10 @@ pub struct ExplainArgs {
 
     #[command(flatten)]
     images: ImagesArgs,
+
+    /// The class probabilities that the classifier gave the images, row for row, if the monitor was fitted to such
+    #[arg(long, value_name = "FILE")]
+    logged_probabilities: Option<PathBuf>,
 
     /// Draw the most harmful images as a contact sheet, a .png file
     #[arg(long, value_name = "FILE.png")]
@@ -50,7 +54,9 @@ enum CorrectionName {
 pub fn run(args: ExplainArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     let monitor = args.monitor.load()?;
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
+    let logged = args.logged_probabilities.as_deref();
+    let images = with_logged(images, &monitor, logged, "--logged-probabilities")?;
     let how = Explain::default()
         .n_images(usize::from(args.top))
         .correction(match args.correction {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use riptide::files::shown;
 use riptide::prelude::*;
 use riptide::stats::summary;
-use riptide::{FileName, Row, ScoresFormat};
+use riptide::{FileName, ProbabilitiesFile, Row, ScoresFormat};
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint, with_logged};
 use crate::exit::Ending;
 use crate::output::{Column, Output, table};
 use crate::progress::Bar;
@@ -26,9 +26,17 @@ pub struct ScoreArgs {
     #[command(flatten)]
     images: ImagesArgs,
 
+    /// The class probabilities that the classifier gave the images, row for row, if the monitor was fitted to such
+    #[arg(long, value_name = "FILE")]
+    logged_probabilities: Option<PathBuf>,
+
     /// Write the scores to a file instead, as its extension says: .npy (a structured array), .csv or .parquet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Also write the classifier's class probabilities to this file, a .npy of float32 (N, classes)
+    #[arg(long, value_name = "FILE")]
+    probabilities: Option<PathBuf>,
 
     #[command(flatten)]
     common: Common,
@@ -44,6 +52,8 @@ struct Line<'a> {
     prediction: usize,
     class: &'a str,
     confidence: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_probability: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,14 +72,25 @@ pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
         ScoresFormat::of(path)?;
     }
     let monitor = args.monitor.load()?;
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
+    let logged = args.logged_probabilities.as_deref();
+    let images = with_logged(images, &monitor, logged, "--logged-probabilities")?;
     let mut out = Output::new(args.common.json);
+    let mut probabilities = match &args.probabilities {
+        Some(path) => Some(ProbabilitiesFile::create(path, monitor.n_classes())?),
+        None => None,
+    };
     let Some(path) = args.out else {
-        return to_stdout(&monitor, images, &mut out);
+        to_stdout(&monitor, images, &mut out, probabilities.as_mut())?;
+        probabilities.map_or(Ok(()), ProbabilitiesFile::commit)?;
+        return Ok(Ending::Fine);
     };
     let mut bar = Bar::scoring(images.remaining());
-    let scores = hint(monitor.score_with(images, &mut bar))?;
+    let scores = hint(monitor.score_and(images, &mut bar, |chunk| {
+        probabilities.as_mut().map_or(Ok(()), |file| file.add(chunk))
+    }))?;
     scores.write(&path)?;
+    probabilities.map_or(Ok(()), ProbabilitiesFile::commit)?;
     let values: Vec<f64> = scores.scores.iter().copied().map(f64::from).collect();
     let report = Report {
         images: scores.len(),
@@ -95,7 +116,12 @@ pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
 }
 
 /// Tells each image as soon as its chunk is scored.
-fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow::Result<Ending> {
+fn to_stdout(
+    monitor: &Monitor,
+    images: Images<'_>,
+    out: &mut Output,
+    mut probabilities: Option<&mut ProbabilitiesFile>,
+) -> anyhow::Result<()> {
     let mut bar = match Output::is_terminal() {
         true => Bar::hidden(),
         false => Bar::scoring(images.remaining()),
@@ -103,17 +129,23 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
     for chunk in monitor.score_stream(images) {
         let chunk = hint(chunk)?;
         bar.advance(chunk.scores.len() as u64);
+        if let Some(file) = &mut probabilities {
+            file.add(&chunk)?;
+        }
         if out.is_json() {
             for row in chunk.rows() {
                 out.record(&Line::of(&row, monitor))?;
             }
         } else {
-            let columns = [
+            let mut columns = vec![
                 Column::left("image"),
                 Column::right("score"),
                 Column::left("prediction"),
                 Column::right("confidence"),
             ];
+            if monitor.calibration().is_some() {
+                columns.push(Column::right("error probability"));
+            }
             let rows: Vec<Vec<String>> = chunk
                 .rows()
                 .map(|row| {
@@ -124,6 +156,8 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
                         format!("{:.4}", line.score),
                         line.class.to_owned(),
                         format!("{:.4}", line.confidence),
+                        line.error_probability
+                            .map_or_else(String::new, |error| format!("{error:.4}")),
                     ]
                 })
                 .collect();
@@ -136,7 +170,7 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
         out.flush()?;
     }
     bar.end();
-    Ok(Ending::Fine)
+    Ok(())
 }
 
 impl<'a> Line<'a> {
@@ -148,6 +182,7 @@ impl<'a> Line<'a> {
             prediction: row.prediction,
             class: monitor.class_name(row.prediction),
             confidence: row.confidence,
+            error_probability: row.error_probability,
         }
     }
 }

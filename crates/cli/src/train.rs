@@ -45,7 +45,9 @@ pub enum Augment {
     Flip,
     /// Half of them mirrored, all shifted by -4, 0 or 4 pixels each way
     ShiftFlip,
-    /// Half of them mirrored, all shifted by up to 4 pixels each way; for classifiers only
+    /// Half of them mirrored, all shifted by up to 4 pixels each way; a classifier is asked about unshifted images only
+    JitterFlip,
+    /// Half of them mirrored, all shifted by up to 4 pixels each way, with zeros coming in; for classifiers only
     CropFlip,
 }
 
@@ -55,6 +57,7 @@ impl From<Augment> for Augmentation {
             Augment::None => Self::None,
             Augment::Flip => Self::Flip,
             Augment::ShiftFlip => Self::ShiftFlip,
+            Augment::JitterFlip => Self::JitterFlip,
             Augment::CropFlip => Self::CropFlip,
         }
     }

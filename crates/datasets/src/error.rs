@@ -87,6 +87,36 @@ pub enum DatasetError {
         found: Vec<u64>,
     },
 
+    /// The shape of an array can be read in two ways.
+    #[error("{path}: the shape {shape:?} can be {first}, and {second}; say which layout it is", path = shown(path))]
+    AmbiguousLayout {
+        /// The file.
+        path: PathBuf,
+        /// The shape in the header.
+        shape: Vec<u64>,
+        /// One way to read it.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+
+    /// It cannot be told what range the floating-point numbers of an array have.
+    #[error(
+        "{path}: image {image} has values from {least} to {largest}; say whether they range from 0 to 1, from 0 to 255 or from \
+         -1 to 1 (pixels that were standardised cannot be read)",
+        path = shown(path)
+    )]
+    AmbiguousRange {
+        /// The file.
+        path: PathBuf,
+        /// The image, counted from 0.
+        image: u64,
+        /// Its least value.
+        least: f64,
+        /// Its largest value.
+        largest: f64,
+    },
+
     /// A file or folder holds no images at all.
     #[error("{path}: no images; {hint}", path = shown(path))]
     Empty {
@@ -143,6 +173,26 @@ pub enum DatasetError {
         index: u64,
         /// The number of images.
         len: u64,
+    },
+
+    /// A picture of an archive, a table or a stream could not be decoded.
+    #[error("{place} (image {image}): {source}", place = shown(place))]
+    Picture {
+        /// The file, and the row or the name inside it.
+        place: PathBuf,
+        /// The image among all images, counted from 0.
+        image: u64,
+        /// What is wrong with it.
+        source: PictureError,
+    },
+
+    /// The program was built without a feature that is needed.
+    #[error("{path}: reading it needs the feature `{feature}`, which this program was built without", path = shown(path))]
+    FeatureMissing {
+        /// The file.
+        path: PathBuf,
+        /// The feature of this crate.
+        feature: &'static str,
     },
 
     /// Pictures of a folder could not be read or decoded.
@@ -202,10 +252,12 @@ impl DatasetError {
         }
     }
 
-    pub(crate) fn malformed(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+    /// What is wrong with a file. Names of columns, members and labels that stand in the reason come from the file: what a
+    /// terminal would obey in them is escaped.
+    pub(crate) fn malformed(path: impl AsRef<Path>, reason: impl AsRef<str>) -> Self {
         Self::Malformed {
             path: path.as_ref().to_path_buf(),
-            reason: reason.into(),
+            reason: shown(reason.as_ref()).to_string(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Reading the next chunk while the last one is worked on.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvError, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -33,8 +32,6 @@ pub struct ReadAhead<S> {
     state: State<S>,
     /// What is left of a chunk.
     rest: Option<ImageSet>,
-    /// The files of all images, if each is a file of its own.
-    files: Option<Vec<PathBuf>>,
     /// What the source said when it handed out the last chunk.
     said: Said,
 }
@@ -75,7 +72,6 @@ impl<S: ImageSource + Send + 'static> ReadAhead<S> {
     pub fn new(source: S) -> Self {
         Self {
             said: Said::of(&source),
-            files: source.files(),
             state: State::Here(source),
             rest: None,
         }
@@ -186,12 +182,6 @@ impl<S: ImageSource + Send + 'static> ImageSource for ReadAhead<S> {
 
     fn image_size(&self) -> Option<(usize, usize)> {
         self.said.size
-    }
-
-    fn files(&self) -> Option<Vec<PathBuf>> {
-        let files = self.files.as_ref()?;
-        let left = usize::try_from(self.remaining()?).unwrap_or(usize::MAX);
-        files.get(files.len().saturating_sub(left)..).map(<[_]>::to_vec)
     }
 
     fn unreadable(&self) -> Option<&Skipped> {

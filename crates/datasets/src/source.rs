@@ -35,17 +35,37 @@ pub trait ImageSource {
         false
     }
 
-    /// The files that are still to be read, if each image is a file of its own.
-    fn files(&self) -> Option<Vec<PathBuf>> {
-        None
-    }
-
     /// The pictures before the end of the last chunk that were passed over because they cannot be read, if any ever are.
     ///
     /// A source that passes over a picture ends the chunk before it. The place of a chunk's first image among all of the input is
     /// therefore the number of images handed out before the chunk, plus [`Skipped::count`] after it was handed out.
     fn unreadable(&self) -> Option<&Skipped> {
         None
+    }
+
+    /// Reads only the images at these places, which ascend and count from the next image; places beyond the last are passed over.
+    /// `None` if there are none. What is left afterwards is not defined. Sources that can pass over images without decoding them do so.
+    ///
+    /// # Errors
+    /// As [`next_chunk`](Self::next_chunk).
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        const CHUNK: usize = 256;
+        let (mut places, mut first, mut all) = (places.iter().copied().peekable(), 0, None::<ImageSet>);
+        while places.peek().is_some()
+            && let Some(chunk) = self.next_chunk(CHUNK)?
+        {
+            let end = first + chunk.len();
+            let inside: Vec<usize> = std::iter::from_fn(|| places.next_if(|place| *place < end))
+                .filter_map(|place| place.checked_sub(first))
+                .collect();
+            first = end;
+            let picked = chunk.select(&inside)?;
+            match &mut all {
+                None => all = Some(picked),
+                Some(all) => all.append(&picked)?,
+            }
+        }
+        Ok(all.filter(|all| !all.is_empty()))
     }
 
     /// Reads everything that is left into one set; `None` when there was nothing left.
@@ -81,8 +101,8 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
         (**self).is_live()
     }
 
-    fn files(&self) -> Option<Vec<PathBuf>> {
-        (**self).files()
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        (**self).pick(places)
     }
 
     fn unreadable(&self) -> Option<&Skipped> {
@@ -130,6 +150,13 @@ pub struct SetSource<S = ImageSet> {
     next: usize,
 }
 
+impl<S: Borrow<ImageSet>> SetSource<S> {
+    /// A set behind any pointer as an [`ImageSource`].
+    pub fn new(set: S) -> Self {
+        Self { set, next: 0 }
+    }
+}
+
 impl ImageSet {
     /// The set as an [`ImageSource`].
     pub fn into_source(self) -> SetSource {
@@ -161,5 +188,14 @@ impl<S: Borrow<ImageSet>> ImageSource for SetSource<S> {
     fn image_size(&self) -> Option<(usize, usize)> {
         let set = self.set.borrow();
         Some((set.height(), set.width()))
+    }
+
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        let set = self.set.borrow();
+        let places = places.iter().map(|place| place.saturating_add(self.next));
+        let inside: Vec<usize> = places.filter(|place| *place < set.len()).collect();
+        let picked = set.select(&inside)?;
+        self.next = set.len();
+        Ok(Some(picked).filter(|picked| !picked.is_empty()))
     }
 }

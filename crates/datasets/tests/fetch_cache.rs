@@ -12,6 +12,7 @@ use std::fs;
 
 use riptide_datasets::fetch::{Artifact, FetchError, Outcome};
 use riptide_files::Silent;
+use riptide_files::lock::FolderLock;
 use server::{Server, ranged, status, whole};
 use support::{body, fetcher, files, known, only, sha256, unknown};
 
@@ -136,13 +137,10 @@ fn several_files_arrive_though_one_fails() {
 #[test]
 fn a_cache_is_used_by_one_fetch_at_a_time_and_names_stay_inside() {
     let cache = tempfile::tempdir().unwrap();
-    let lock = fs::File::create(cache.path().join(".lock")).unwrap();
-    lock.lock().unwrap();
+    let lock = FolderLock::acquire(cache.path()).unwrap();
     let server = Server::start(|_, _| whole(b"x"));
-    assert!(matches!(
-        fetcher(cache.path()).fetch(&unknown(&server), &mut Silent),
-        Err(FetchError::Busy { .. })
-    ));
+    let busy = fetcher(cache.path()).fetch(&unknown(&server), &mut Silent).unwrap_err();
+    assert!(busy.to_string().contains("another run"), "{busy}");
     drop(lock);
     fetcher(cache.path()).fetch(&unknown(&server), &mut Silent).unwrap();
     for (folder, name) in [
@@ -161,4 +159,18 @@ fn a_cache_is_used_by_one_fetch_at_a_time_and_names_stay_inside() {
             .fetch(&unknown(&server), &mut Silent)
             .is_err()
     );
+}
+
+#[test]
+fn what_does_not_begin_as_its_name_says_is_not_pinned() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/page" => whole(b"404 Not Found"),
+        _ => whole(b"\x89HDF\r\n\x1a\n and the rest"),
+    });
+    let network = |page: &str| Artifact::file("models", "model.h5", format!("{}{page}", server.base));
+    let error = fetcher(cache.path()).fetch(&network("/page"), &mut Silent).unwrap_err();
+    assert!(matches!(error, FetchError::WrongFormat { .. }), "{error}");
+    // The real file is taken afterwards.
+    fetcher(cache.path()).fetch(&network("/real"), &mut Silent).unwrap();
 }

@@ -87,7 +87,7 @@ fn what_is_fetched_has_the_permissions_that_the_umask_leaves() {
     assert!(status.success());
     let mode = |path: &str| std::fs::metadata(cache.join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(
-        ["", "things", "things/file.bin", "pins.json", ".lock"].map(mode),
-        [0o700, 0o700, 0o600, 0o600, 0o600]
+        ["", "things", "things/file.bin", "pins.json"].map(mode),
+        [0o700, 0o700, 0o600, 0o600]
     );
 }

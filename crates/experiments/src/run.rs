@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use riptide_corruptions::{Corruption, Severity};
 use riptide_datasets::ImageSet;
 use riptide_detectors::Probabilities;
+use riptide_files::lock::FolderLock;
 use riptide_files::{Progress, Unit, digest};
 use riptide_models::NetworkPair;
 
@@ -36,7 +37,8 @@ pub struct Timings {
 /// Runs the experiment and writes everything into `out`, which is created if it does not exist.
 ///
 /// Finished passes are kept in `out/passes`, keyed by the digests of networks and images: a run that was stopped resumes
-/// where it was, and ends with the same bytes as an undisturbed one. The files written:
+/// where it was, and ends with the same bytes as an undisturbed one. A second run into the same folder is refused as long as
+/// the first is at work. The files written:
 ///
 /// | file | content |
 /// | --- | --- |
@@ -57,6 +59,8 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<(Summary, Timings), ExperimentError> {
     check(networks, images)?;
+    // Two runs in one folder would mix their files.
+    let _lock = FolderLock::acquire(out)?;
     let params = protocol.params();
     let draw = Draw::new(images.clean().len(), protocol)?;
     let mut passes = Passes {

@@ -1,6 +1,8 @@
 //! What every crate of Riptide that reads or writes files shares.
 //!
 //! - [`atomic`]: files that appear whole or not at all
+//! - [`folder`]: folders that appear whole or not at all
+//! - [`lock`]: one run at a time in a folder
 //! - [`digest`]: SHA-256 in hexadecimal
 //! - [`npy`]: numpy's `.npy` arrays
 //! - [`progress`]: how a long task reports its progress
@@ -23,6 +25,8 @@
 pub mod atomic;
 pub mod digest;
 mod error;
+pub mod folder;
+pub mod lock;
 pub mod npy;
 pub mod progress;
 mod shown;
@@ -30,6 +34,14 @@ mod shown;
 pub use error::FileError;
 pub use progress::{Progress, Silent, Unit};
 pub use shown::{Shown, bytes_beside, shown};
+
+/// The folder that a path lies in.
+fn parent(path: &std::path::Path) -> &std::path::Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => std::path::Path::new("."),
+    }
+}
 
 /// Tests the README's example.
 #[cfg(doctest)]

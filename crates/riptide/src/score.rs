@@ -7,8 +7,9 @@ use riptide_detectors::{Answers, Probabilities};
 use riptide_files::bytes_beside;
 use serde::Serialize;
 
+use crate::calibration::{Calibration, mirrored};
 use crate::classifier::Pair;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::images::Images;
 
@@ -19,6 +20,9 @@ use crate::images::Images;
 pub struct ScoreStream<'a> {
     pair: &'a Pair,
     facts: &'a Facts,
+    calibration: Option<&'a Calibration>,
+    /// Whether the error probability of each image is wanted, and not only sums over batches.
+    wants_errors: bool,
     images: Images<'a>,
     is_over: bool,
 }
@@ -29,14 +33,16 @@ pub struct ScoreStream<'a> {
 pub struct Scored {
     /// The place of the chunk's first image among all images.
     pub first: usize,
-    /// The images.
+    /// The images, with their files and columns if they have any.
     pub images: ImageSet,
-    /// The files of the images, if each is a file of its own.
-    pub files: Option<Vec<PathBuf>>,
     /// Class probabilities of both networks.
     pub probabilities: Probabilities,
     /// One score an image; larger is worse.
     pub scores: Vec<f32>,
+    /// The calibrated probability of each image that the classifier is wrong, if the monitor is calibrated.
+    pub error_probabilities: Option<Vec<f64>>,
+    /// The classifier's probabilities for the mirrored images, if the calibration takes two views.
+    pub mirrored: Option<Vec<f32>>,
 }
 
 /// One image's results.
@@ -53,6 +59,8 @@ pub struct Row<'a> {
     pub prediction: usize,
     /// The probability that the classifier gives that class.
     pub confidence: f32,
+    /// The calibrated probability that the classifier is wrong, if the monitor is calibrated.
+    pub error_probability: Option<f64>,
     /// The classifier's class probabilities.
     pub classifier: &'a [f32],
     /// The distilled network's class probabilities.
@@ -60,12 +68,27 @@ pub struct Row<'a> {
 }
 
 impl<'a> ScoreStream<'a> {
-    pub(crate) fn new(pair: &'a Pair, facts: &'a Facts, images: Images<'a>) -> Self {
+    pub(crate) fn new(
+        pair: &'a Pair,
+        facts: &'a Facts,
+        calibration: Option<&'a Calibration>,
+        images: Images<'a>,
+    ) -> Self {
         Self {
             pair,
             facts,
+            calibration,
+            wants_errors: true,
             images,
             is_over: false,
+        }
+    }
+
+    /// The same stream without the error probability of each image, for who only needs sums.
+    pub(crate) fn without_errors(self) -> Self {
+        Self {
+            wants_errors: false,
+            ..self
         }
     }
 
@@ -79,19 +102,47 @@ impl<'a> ScoreStream<'a> {
         self.images.unreadable()
     }
 
-    fn chunk(&mut self) -> Result<Option<Scored>> {
-        let Some((first, images)) = self.images.next_chunk(self.pair.input_size())? else {
+    /// The next chunk, of as many images as complete an answer for which `needed` are missing.
+    pub(crate) fn next_for(&mut self, needed: Option<usize>) -> Option<Result<Scored>> {
+        if self.is_over {
+            return None;
+        }
+        let nothing_yet = self.images.is_untouched();
+        let next = match self.chunk(self.images.enough_for(needed)) {
+            Ok(None) if nothing_yet => Some(Err(self.images.none())),
+            other => other.transpose(),
+        };
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
+
+    fn chunk(&mut self, max: usize) -> Result<Option<Scored>> {
+        let Some((first, images)) = self.images.next_at_most(max, self.pair.input_size())? else {
             return Ok(None);
         };
-        let probabilities = self.pair.probabilities(&images)?;
-        let scores = self.facts.score_probabilities(&probabilities)?;
-        let files = self.images.files();
+        let model = self.calibration.map(Calibration::model);
+        let ask = || {
+            let probabilities = self.pair.probabilities(&images)?;
+            let scores = self.facts.score_probabilities(&probabilities)?;
+            let mirrored = match model.filter(|model| model.views() == 2) {
+                Some(_) => Some(self.pair.classifier_probabilities(&mirrored(&images)?)?),
+                None => None,
+            };
+            let error_probabilities = match model.filter(|_| self.wants_errors) {
+                Some(model) => Some(model.error_probabilities(&probabilities, mirrored.as_deref())?),
+                None => None,
+            };
+            Ok((probabilities, scores, mirrored, error_probabilities))
+        };
+        let asked = ask().map_err(|error: Error| error.after(first, images.files()));
+        let (probabilities, scores, mirrored, error_probabilities) = asked?;
         Ok(Some(Scored {
             first,
-            files: files.and_then(|files| Some(files.get(first..first + images.len())?.to_vec())),
             images,
             probabilities,
             scores,
+            error_probabilities,
+            mirrored,
         }))
     }
 }
@@ -100,16 +151,7 @@ impl Iterator for ScoreStream<'_> {
     type Item = Result<Scored>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let nothing_yet = self.images.is_untouched();
-        let next = match self.chunk() {
-            Ok(None) if nothing_yet => Some(Err(self.images.none())),
-            other => other.transpose(),
-        };
-        self.is_over = !matches!(next, Some(Ok(_)));
-        next
+        self.next_for(None)
     }
 }
 
@@ -123,10 +165,14 @@ impl Scored {
         let each = self.scores.iter().zip(predictions).zip(rows).enumerate();
         each.map(|(i, ((&score, prediction), (classifier, distilled)))| Row {
             index: self.first + i,
-            file: self.files.as_ref().and_then(|files| files.get(i)),
+            file: self.images.files().and_then(|files| files.get(i)),
             score,
             prediction,
             confidence: classifier.get(prediction).copied().unwrap_or_default(),
+            error_probability: self
+                .error_probabilities
+                .as_ref()
+                .and_then(|errors| errors.get(i).copied()),
             classifier,
             distilled,
         })
@@ -148,6 +194,8 @@ pub struct Scores {
     pub predictions: Vec<u32>,
     /// The probability that the classifier gives that class.
     pub confidences: Vec<f32>,
+    /// The calibrated probability of each image that the classifier is wrong, if the monitor is calibrated.
+    pub error_probabilities: Option<Vec<f32>>,
     /// The files of the images, if each is a file of its own.
     pub files: Option<Vec<PathBuf>>,
     /// The classes' names.
@@ -155,23 +203,30 @@ pub struct Scores {
 }
 
 impl Scores {
-    pub(crate) fn new(class_names: &[String], files: Option<Vec<PathBuf>>) -> Self {
+    pub(crate) fn new(class_names: &[String]) -> Self {
         Self {
             scores: Vec::new(),
             predictions: Vec::new(),
             confidences: Vec::new(),
-            files,
+            error_probabilities: None,
+            files: None,
             class_names: class_names.to_vec(),
         }
     }
 
     /// Adds the results of a chunk.
     pub(crate) fn extend(&mut self, chunk: &Scored) {
+        if let Some(files) = chunk.images.files() {
+            self.files.get_or_insert_default().extend_from_slice(files);
+        }
         for row in chunk.rows() {
             self.scores.push(row.score);
             // A network of more than 4,294,967,295 classes does not fit into memory.
             self.predictions.push(u32::try_from(row.prediction).unwrap_or(u32::MAX));
             self.confidences.push(row.confidence);
+            if let Some(error) = row.error_probability {
+                self.error_probabilities.get_or_insert_default().push(error as f32);
+            }
         }
     }
 

@@ -108,11 +108,18 @@ pub enum FetchError {
         reason: String,
     },
 
-    /// Another fetch is working on the same cache.
-    #[error("{}: another fetch is using this cache; wait for it to end", path.display())]
-    Busy {
-        /// The cache.
-        path: PathBuf,
+    /// The file has no published digest, and does not begin as files of its name do.
+    #[error(
+        "{}: {name} does not begin as {format} does, so it was not pinned; the source is damaged or not what it claims to be",
+        redact(origin)
+    )]
+    WrongFormat {
+        /// The address, or the file in the cache.
+        origin: String,
+        /// The file's name.
+        name: String,
+        /// What its name says it is.
+        format: &'static str,
     },
 
     /// A file or folder of the cache or of a mirror cannot be used.

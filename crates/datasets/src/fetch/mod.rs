@@ -49,6 +49,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use riptide_files::Progress;
+use riptide_files::lock::FolderLock;
 use serde::{Deserialize, Serialize};
 
 pub use artifact::Artifact;
@@ -177,8 +178,7 @@ impl Fetcher {
         for artifact in artifacts {
             check_names(artifact)?;
         }
-        std::fs::create_dir_all(&self.cache).map_err(|source| FetchError::io(&self.cache, source))?;
-        let _lock = self.lock()?;
+        let _lock = FolderLock::acquire(&self.cache)?;
         let (network, pins) = (Network::new(self.patience.clone()), Pins::open(&self.cache)?);
         let next = AtomicUsize::new(0);
         let outcomes: Vec<_> = artifacts.iter().map(|_| Mutex::new(None)).collect();
@@ -226,28 +226,6 @@ impl Fetcher {
         Ok(outcomes
             .map(|outcome| outcome.unwrap_or_else(|| Err(stopped())))
             .collect())
-    }
-
-    /// Holds the cache for this process until the file is closed.
-    fn lock(&self) -> Result<std::fs::File, FetchError> {
-        let path = self.cache.join(".lock");
-        let file = std::fs::File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let file = file.map_err(|source| FetchError::io(&path, source))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(std::fs::TryLockError::WouldBlock) => Err(FetchError::Busy {
-                path: self.cache.clone(),
-            }),
-            // A file system without locks: go on without.
-            Err(std::fs::TryLockError::Error(error)) => {
-                tracing::debug!(path = %path.display(), %error, "the cache cannot be locked");
-                Ok(file)
-            }
-        }
     }
 }
 

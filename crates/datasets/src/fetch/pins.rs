@@ -53,6 +53,12 @@ impl Pins {
         })
     }
 
+    /// Whether there is a pin of this name.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        let pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.contains_key(key)
+    }
+
     /// Checks a digest against the pin, or makes the pin; `true` when it is new.
     pub(crate) fn check(&self, key: &str, found: Pin) -> Result<bool, FetchError> {
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,6 +77,33 @@ impl Pins {
         pins.insert(key.to_owned(), found);
         self.write(&pins)?;
         Ok(true)
+    }
+
+    /// Errors if the file at `path`, which has the name `name`, does not begin as files of that name do: a page that says
+    /// "not found" must not become what is pinned.
+    pub(crate) fn check_format(name: &str, path: &Path, origin: &str) -> Result<(), FetchError> {
+        const FORMATS: [(&str, &[u8], &str); 2] = [
+            (".h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+            (".npy", b"\x93NUMPY", "a .npy file"),
+        ];
+        for (ending, magic, format) in FORMATS {
+            if !name.ends_with(ending) {
+                continue;
+            }
+            let mut start = Vec::new();
+            let file = std::fs::File::open(path).map_err(|source| FetchError::io(path, source))?;
+            file.take(magic.len() as u64)
+                .read_to_end(&mut start)
+                .map_err(|source| FetchError::io(path, source))?;
+            if start != magic {
+                return Err(FetchError::WrongFormat {
+                    origin: super::error::redact(origin),
+                    name: name.to_owned(),
+                    format,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, pins: &BTreeMap<String, Pin>) -> Result<(), FetchError> {

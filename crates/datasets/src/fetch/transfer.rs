@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::artifact::Artifact;
 use super::error::FetchError;
 use super::mirror::Mirror;
-use super::pins::Pin;
+use super::pins::{Pin, Pins};
 use super::progress::Event;
 use super::remote::{Remote, TransferError};
 use super::{FetchedFile, Outcome, Session};
@@ -72,6 +72,9 @@ fn present(session: &Session<'_>, artifact: &Artifact, path: &Path) -> Result<Op
         }
     } else {
         let origin = path.display().to_string();
+        if !session.pins.has(&artifact.key()) {
+            Pins::check_format(&artifact.name, path, &origin)?;
+        }
         session.pins.check(
             &artifact.key(),
             Pin {
@@ -187,7 +190,8 @@ fn download(
             bytes,
             origin: super::error::redact(&url),
         };
-        if let Err(error) = session.pins.check(&artifact.key(), pin) {
+        let checked = Pins::check_format(&artifact.name, &part, &url);
+        if let Err(error) = checked.and_then(|()| session.pins.check(&artifact.key(), pin)) {
             remove(&[&part, &state_path]);
             return Err(error);
         }

@@ -12,7 +12,7 @@ use riptide_files::shown;
 
 use crate::error::{DatasetError, Result};
 use crate::image_set::{CHANNELS, ImageSet};
-use crate::picture::{self, Framing, Picture, PictureError, PictureOptions};
+use crate::picture::{self, Encoded, Framing, Picture, PictureError, PictureOptions};
 use crate::source::{ImageSource, OnError, Skipped};
 
 /// Files that are read, and then decoded in parallel, at a time: their number, and their bytes unless one has more.
@@ -137,8 +137,8 @@ impl ImageFolder {
             }
             files.extend(self.listing.pictures.pop_front());
         }
-        let paths: Vec<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
-        let decoded = picture::decode_files(&paths, &self.options, &mut self.size);
+        let pictures = files.iter().map(|(path, _)| Encoded::File(path.clone())).collect();
+        let decoded = picture::decode_many(pictures, &self.options, &mut self.size);
         self.ready.extend(
             files
                 .into_iter()
@@ -170,7 +170,7 @@ impl ImageSource for ImageFolder {
     /// that one is passed over or the error is returned, as [`on_error`](ImageFolder::on_error) says. If all are passed over
     /// it is an error, too.
     fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>> {
-        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        let (mut pixels, mut labels, mut files) = (Vec::new(), Vec::new(), Vec::new());
         let mut max = max.max(1);
         while labels.len() < max {
             if self.ready.is_empty() {
@@ -189,13 +189,14 @@ impl ImageSource for ImageFolder {
                     }
                 }
                 Some((_, _, Ok(_))) => {
-                    if let Some((_, label, Ok(picture))) = self.ready.pop_front() {
+                    if let Some((path, label, Ok(picture))) = self.ready.pop_front() {
                         if labels.is_empty() {
                             let most = CHUNK_BYTES / (picture.pixels().len() as u64).max(1);
                             max = max.min(usize::try_from(most).unwrap_or(usize::MAX).max(1));
                         }
                         pixels.extend_from_slice(picture.pixels());
                         labels.push(label);
+                        files.push(path);
                     }
                 }
             }
@@ -226,9 +227,18 @@ impl ImageSource for ImageFolder {
             });
         }
         if self.listing.class_names.is_empty() {
-            return ImageSet::unlabelled(pixels, height, width).map(Some);
+            return ImageSet::unlabelled(pixels, height, width)?.with_files(files).map(Some);
         }
-        ImageSet::new(pixels, height, width, labels, self.listing.class_names.clone()).map(Some)
+        let set = ImageSet::new(pixels, height, width, labels, self.listing.class_names.clone())?;
+        set.with_files(files).map(Some)
+    }
+
+    fn pick(&mut self, places: &[usize]) -> Result<Option<ImageSet>> {
+        let chosen = places
+            .iter()
+            .filter_map(|place| self.listing.pictures.get(*place).cloned());
+        self.listing.pictures = chosen.collect();
+        self.read_all()
     }
 
     fn remaining(&self) -> Option<u64> {
@@ -237,10 +247,6 @@ impl ImageSource for ImageFolder {
 
     fn image_size(&self) -> Option<(usize, usize)> {
         self.size.map(|(height, width)| (height as usize, width as usize))
-    }
-
-    fn files(&self) -> Option<Vec<PathBuf>> {
-        Some(Self::files(self).map(Path::to_path_buf).collect())
     }
 
     fn unreadable(&self) -> Option<&Skipped> {

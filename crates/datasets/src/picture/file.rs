@@ -7,6 +7,7 @@ use std::path::Path;
 use super::error::PictureError;
 use super::options::PictureOptions;
 use super::{Picture, Result, decode, format_of, header};
+use crate::regular;
 
 /// Reads and decodes a picture's file, and frames it as the options say. See [`decode`].
 ///
@@ -80,25 +81,7 @@ fn check_kind(metadata: &Metadata) -> Result<()> {
     if metadata.is_file() {
         return Ok(());
     }
-    Err(PictureError::NotAFile { kind: kind(metadata) })
-}
-
-#[cfg(unix)]
-fn kind(metadata: &Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = metadata.file_type();
-    if kind.is_dir() {
-        "a folder"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
-}
-
-#[cfg(not(unix))]
-fn kind(metadata: &Metadata) -> &'static str {
-    if metadata.is_dir() { "a folder" } else { "not a file" }
+    Err(PictureError::NotAFile {
+        kind: regular::kind(metadata),
+    })
 }

@@ -1,6 +1,6 @@
 //! Several pictures at a time, in parallel, in order, in bounded memory.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 
@@ -11,23 +11,32 @@ use super::{Framing, Header, Picture, Result, decode_as, file, header};
 /// Bytes that pictures which are decoded at the same time may take, unless one takes more by itself.
 const DECODED_BYTES: u64 = 160 << 20;
 
+/// A picture that is not yet decoded.
+#[derive(Debug, Clone)]
+pub(crate) enum Encoded {
+    /// The bytes of its file.
+    Bytes(Vec<u8>),
+    /// A file that holds them.
+    File(PathBuf),
+}
+
 /// A picture that is in memory, with what its header says.
 struct Loaded {
     bytes: Vec<u8>,
     header: Header,
 }
 
-/// Decodes the pictures of files. If they are kept as they are, all must have the same size, which their headers say: the first one's if
+/// Decodes pictures. If they are kept as they are, all must have the same size, which their headers say: the first one's if
 /// `size` (rows and columns) is `None`, and that is then set. A picture of another size is not decoded, nor is any after it, and
 /// its error is [`PictureError::WrongSize`].
 ///
 /// Whoever calls bounds the bytes of the files by the number of pictures that it asks for.
-pub(crate) fn decode_files(
-    files: &[&Path],
+pub(crate) fn decode_many(
+    pictures: Vec<Encoded>,
     options: &PictureOptions,
     size: &mut Option<(u32, u32)>,
 ) -> Vec<Result<Picture>> {
-    let mut loaded: Vec<Result<Loaded>> = files.par_iter().map(|file| load(file, options)).collect();
+    let mut loaded: Vec<Result<Loaded>> = pictures.into_par_iter().map(|picture| load(picture, options)).collect();
     let mut is_wrong = false;
     if options.framing == Framing::Keep {
         for picture in &mut loaded {
@@ -62,8 +71,11 @@ pub(crate) fn decode_files(
     decoded
 }
 
-fn load(path: &Path, options: &PictureOptions) -> Result<Loaded> {
-    let bytes = file::read(path, options)?;
+fn load(picture: Encoded, options: &PictureOptions) -> Result<Loaded> {
+    let bytes = match picture {
+        Encoded::Bytes(bytes) => bytes,
+        Encoded::File(path) => file::read(&path, options)?,
+    };
     let header = header(&bytes, options)?;
     Ok(Loaded { bytes, header })
 }

@@ -25,7 +25,7 @@ pub use file::decode_file;
 pub(crate) use file::{size_of_file, start};
 pub(crate) use framing::MAX_SIDE;
 pub use framing::{Filter, Framing};
-pub(crate) use many::decode_files;
+pub(crate) use many::{Encoded, decode_many};
 pub use options::{Orient, PictureOptions};
 
 /// The result of decoding one picture.

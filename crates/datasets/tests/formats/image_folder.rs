@@ -200,7 +200,7 @@ fn broken_pictures_are_skipped_counted_and_named() {
     numbered(folder.path(), 100, &broken);
     let options = OpenOptions::default().on_error(OnError::Skip);
     for max in [1, 7, 64, 1000] {
-        let mut source = open(folder.path(), options).unwrap();
+        let mut source = open(folder.path(), options.clone()).unwrap();
         let mut given = 0;
         let mut found = Vec::new();
         while let Some(chunk) = source.next_chunk(max).unwrap() {
@@ -223,7 +223,7 @@ fn broken_pictures_are_skipped_counted_and_named() {
     }
     let none = tempfile::tempdir().unwrap();
     numbered(none.path(), 3, &[0, 1, 2]);
-    let mut source = open(none.path(), options).unwrap();
+    let mut source = open(none.path(), options.clone()).unwrap();
     assert_error(source.next_chunk(8), "000.png", "3 pictures cannot be read");
     // Another size is no damage, and no reason to leave a picture out.
     plain(&none.path().join("3.png"), 6, 5, [9; 3]);
@@ -286,12 +286,16 @@ fn other_versions_of_cifar_are_told() {
     fs::write(python.join("test_batch"), b"\x80\x02").unwrap();
     let options = OpenOptions::default();
     for path in [folder.path().to_path_buf(), python.clone(), python.join("test_batch")] {
-        assert_error(open(path, options).map(|_| ()), "", "Python version of CIFAR-10");
+        assert_error(
+            open(path, options.clone()).map(|_| ()),
+            "",
+            "Python version of CIFAR-10",
+        );
     }
     let batch = folder.path().join("test.bin");
     fs::write(&batch, vec![0; 20 * 3074]).unwrap();
     assert_error(
-        open(&batch, options).map(|_| ()),
+        open(&batch, options.clone()).map(|_| ()),
         "test.bin",
         "binary version of CIFAR-100",
     );

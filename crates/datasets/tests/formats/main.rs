@@ -11,6 +11,7 @@ mod open;
 mod pictures;
 mod read_ahead;
 mod real;
+mod sources;
 
 use riptide_datasets::{DatasetError, ImageSet, ImageSource};
 

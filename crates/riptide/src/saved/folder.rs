@@ -1,9 +1,9 @@
-//! Folders that are written whole or not at all.
+//! The files of a monitor's folder, by name and digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use riptide_files::{FileError, digest};
 
@@ -11,51 +11,6 @@ use crate::error::{Error, Result};
 
 /// Bytes that a JSON file of a monitor may have.
 const MAX_JSON: u64 = 16 << 20;
-
-/// Writes a folder: `fill` puts the files into an empty folder beside `dir`, everything is handed to the disk, and the folder
-/// takes `dir`'s place by renaming.
-///
-/// An existing `dir` stays as it was on any error. If the program is killed between the two renames, the old folder is still
-/// there whole, under a name that starts with `.NAME.old`.
-pub(super) fn write(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let name = dir
-        .file_name()
-        .ok_or_else(|| Error::malformed(dir, "not the name of a folder; give a path that ends in one"))?
-        .to_string_lossy();
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    fs::create_dir_all(&parent).map_err(FileError::on("create", &parent))?;
-    let beside = |what: &str| {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&format!(".{name}.{what}")).tempdir_in(&parent)
-    };
-    let staging = beside("new").map_err(FileError::on("create a folder in", &parent))?;
-    let root = staging.path().join("monitor");
-    fs::create_dir(&root).map_err(FileError::on("create", &root))?;
-    fill(&root)?;
-    for name in list(&root)? {
-        let path = root.join(name);
-        // Otherwise the rename could reach the disk before the content does.
-        let synced = File::open(&path).and_then(|file| file.sync_all());
-        synced.map_err(FileError::on("write", &path))?;
-    }
-    let old = beside("old").map_err(FileError::on("create a folder in", &parent))?;
-    let aside = old.path().join("monitor");
-    let replaces = dir.exists();
-    if replaces {
-        fs::rename(dir, &aside).map_err(FileError::on("rename", dir))?;
-    }
-    if let Err(error) = fs::rename(&root, dir) {
-        if replaces && fs::rename(&aside, dir).is_err() {
-            // The old folder could not be put back: leave it where it is.
-            let _ = old.keep();
-        }
-        return Err(FileError::on("rename to", dir)(error).into());
-    }
-    Ok(())
-}
 
 /// Digests of every file under `root` but those named, by path relative to it.
 pub(super) fn digests(root: &Path, without: &[&str]) -> Result<BTreeMap<String, String>> {

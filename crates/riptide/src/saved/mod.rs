@@ -6,9 +6,12 @@
 //! | `options.json` | the [`Options`], free to edit |
 //! | `reference_scores.npy` | the reference's scores, f64 (N,) |
 //! | `reference_answers.npy` | the class that the classifier and the distilled network gave each image, u32 (N, 2) |
+//! | `reference_confidences.npy` | the classifier's largest probability for each image, f32 (N,) |
+//! | `calibration.json`, `calibration.npy` | of a calibrated monitor: the models, and what those that did not see a family say of it; see `encoding` |
 //! | `classifier/`, `distilled/` | the networks, in their own format |
 //! | `probe_images.npy`, `probe_probabilities.npy` | in place of `classifier/` if that is a function: a few images of the reference, u8 (n, H, W, 3), and what it answered, f32 (n, n_classes) |
 
+mod calibration;
 mod folder;
 mod version1;
 
@@ -17,8 +20,8 @@ use std::fs;
 use std::path::Path;
 
 use riptide_datasets::ImageSet;
-use riptide_detectors::Answers;
-use riptide_files::{FileError, atomic, digest, npy};
+use riptide_detectors::{Answers, DetectorError};
+use riptide_files::{self as files, FileError, atomic, digest, npy};
 use riptide_models::Network;
 use serde::{Deserialize, Serialize};
 
@@ -26,14 +29,16 @@ use crate::classifier::{Classifier, Pair};
 use crate::encoding;
 use crate::error::{Error, Result};
 use crate::facts::{ClassifierFacts, Facts};
-use crate::monitor::{Monitor, Parts, Probe};
+use crate::monitor::{Monitor, Parts};
 use crate::options::Options;
+use crate::probe::Probe;
 
 /// The file that says what a monitor's folder holds.
 const MANIFEST: &str = "monitor.json";
 const OPTIONS: &str = "options.json";
 const SCORES: &str = "reference_scores.npy";
 const ANSWERS: &str = "reference_answers.npy";
+const CONFIDENCES: &str = "reference_confidences.npy";
 const CLASSIFIER: &str = "classifier";
 const DISTILLED: &str = "distilled";
 const PROBE_IMAGES: &str = "probe_images.npy";
@@ -71,10 +76,16 @@ impl Monitor {
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         Self::check_destination(dir)?;
-        folder::write(dir, |root| {
+        files::folder::write(dir, |root| {
             write(&root.join(SCORES), &encoding::scores(self.reference_scores()))?;
             if let Some(answers) = self.reference_answers() {
                 write(&root.join(ANSWERS), &encoding::answers(answers))?;
+            }
+            if let Some(confidences) = self.reference_confidences() {
+                write(&root.join(CONFIDENCES), &encoding::confidences(confidences))?;
+            }
+            if let Some(calibration) = self.calibration() {
+                calibration::write(root, calibration)?;
             }
             if let Some(network) = self.pair().network() {
                 network.save(root.join(CLASSIFIER))?;
@@ -102,17 +113,18 @@ impl Monitor {
         })
     }
 
-    /// Errors if [`save`](Self::save) would not write to `dir` because something else is there: for asking before a long fit.
+    /// Errors if [`save`](Self::save) could not write to `dir`, or would not because something else is there: for asking
+    /// before a long fit.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if `dir` is a file, or a folder that holds anything but a monitor.
+    /// [`Error::File`] if `dir` is a file or cannot be written, [`Error::Malformed`] if it is a folder that holds anything but
+    /// a monitor.
     pub fn check_destination(dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
+        files::folder::recover(dir)?;
+        files::folder::check(dir)?;
         if !dir.exists() {
             return Ok(());
-        }
-        if !dir.is_dir() {
-            return Err(Error::malformed(dir, "is a file; name a folder"));
         }
         let mut entries = fs::read_dir(dir).map_err(FileError::on("read", dir))?;
         if entries.next().is_none() {
@@ -160,6 +172,10 @@ impl Monitor {
 fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
     let path = dir.join(MANIFEST);
     if !path.is_file() {
+        // A save that was cut off may have put the folder aside.
+        files::folder::recover(dir)?;
+    }
+    if !path.is_file() {
         if version1::is_here(dir) {
             return version1::load(dir);
         }
@@ -186,6 +202,14 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             })
         }
     };
+    let confidences = match &facts.reference.confidences {
+        None => None,
+        Some(digest) => Some(read_array::<f32>(&dir.join(CONFIDENCES), digest, 1)?),
+    };
+    let calibration = match &facts.calibration {
+        None => None,
+        Some(facts) => Some(calibration::read(dir, facts)?),
+    };
     let distilled = Network::load(dir.join(DISTILLED))?;
     let (classifier, probe) = match (&facts.classifier, own) {
         (ClassifierFacts::Network(_), None) => (Network::load(dir.join(CLASSIFIER))?.into(), None),
@@ -193,6 +217,16 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             return Err(Error::malformed(
                 dir,
                 "holds its classifier; load it without giving one",
+            ));
+        }
+        (ClassifierFacts::Logged, None) => {
+            let [height, width] = facts.input_size;
+            (Classifier::logged(facts.class_names.len(), (height, width)), None)
+        }
+        (ClassifierFacts::Logged, Some(_)) => {
+            return Err(Error::malformed(
+                dir,
+                "was fitted to logged probabilities; load it without giving a classifier",
             ));
         }
         (ClassifierFacts::Function(_), None) => {
@@ -210,7 +244,7 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             "classifier",
             match &facts.classifier {
                 ClassifierFacts::Network(digest) => Some(digest),
-                ClassifierFacts::Function(_) => None,
+                ClassifierFacts::Function(_) | ClassifierFacts::Logged => None,
             },
             classifier.network().map(Network::digest).unwrap_or_default(),
         ),
@@ -222,13 +256,21 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             return Err(Error::FactChanged { path, fact, reason });
         }
     }
-    Monitor::from_parts(Parts {
+    let parts = Parts {
         facts,
         options,
         pair: Pair::new(classifier, distilled)?,
         scores,
         answers,
+        confidences,
+        calibration,
         probe,
+    };
+    Monitor::from_parts(parts).map_err(|error| match error {
+        Error::Option { .. } | Error::Detector(DetectorError::InvalidOption { .. }) => {
+            Error::malformed(dir.join(OPTIONS), error.to_string())
+        }
+        other => other,
     })
 }
 

@@ -161,16 +161,18 @@ pub(super) fn load(dir: &Path) -> Result<Monitor> {
         alternative: detector.alternative,
         least_excess_fraction: detector.harm.min_fraction,
         confidence: detector.harm.confidence,
-        quantile: detector.harm.quantile,
+        quantile: Some(detector.harm.quantile),
         threshold: detector.threshold,
         ..Options::default()
     };
     Monitor::from_parts(Parts {
-        facts: facts_of(&pair, detector.class_names, &scores, answers.as_ref(), None, None),
+        facts: facts_of(&pair, detector.class_names, &scores, answers.as_ref(), None, None, None),
         options,
         pair,
         scores,
         answers,
+        confidences: None,
+        calibration: None,
         probe: None,
     })
 }

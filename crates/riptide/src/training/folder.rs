@@ -12,7 +12,7 @@ use super::{Epoch, Resume, Training, best_of};
 use crate::error::{Error, Result};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
-pub(super) const TEACHING: &str = "teaching.safetensors";
+pub(crate) const TEACHING: &str = "teaching.safetensors";
 const METRICS: &str = "metrics.json";
 const TABLE: &str = "metrics.csv";
 

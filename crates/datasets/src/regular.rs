@@ -1,0 +1,64 @@
+//! Regular files, and bytes at a place in them.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+
+use crate::error::{DatasetError, Result};
+
+/// Opens a regular file, with its length. Devices, pipes and sockets are refused by name before they are opened: opening one
+/// can wait for ever, and reading one may never end.
+pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
+    let io = |source| DatasetError::io(path, source);
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
+        let reason = format!("{}; only regular files and standard input are read", kind(&metadata));
+        return Err(DatasetError::malformed(path, reason));
+    }
+    let file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    Ok((file, length))
+}
+
+/// Fills `bytes` from a place in a file, without its cursor.
+#[cfg(unix)]
+pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+/// Fills `bytes` from a place in a file; its cursor moves.
+#[cfg(windows)]
+pub(crate) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                bytes = bytes.get_mut(read..).unwrap_or_default();
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands at a path, if it is no regular file.
+#[cfg(unix)]
+pub(crate) fn kind(metadata: &Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+/// What stands at a path, if it is no regular file.
+#[cfg(not(unix))]
+pub(crate) fn kind(metadata: &Metadata) -> &'static str {
+    if metadata.is_dir() { "a folder" } else { "not a file" }
+}
