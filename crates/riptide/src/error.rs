@@ -289,19 +289,6 @@ fn names(tried: &[Tried]) -> String {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The same error about images of which the first was number `first` of more.
-    pub(crate) fn counted_from(self, first: usize) -> Self {
-        self.renumbered(|image| first.saturating_add(image))
-    }
-
-    /// The same error about images that `number` numbers otherwise.
-    pub(crate) fn renumbered(self, number: impl Fn(usize) -> usize) -> Self {
-        match self {
-            Self::Network(error) => Self::Network(Box::new(error.renumbered(number))),
-            other => other,
-        }
-    }
-
     pub(crate) fn malformed(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Malformed {
             path: path.as_ref().into(),

@@ -146,9 +146,7 @@ impl<'a> Images<'a> {
         };
         self.check_size((few.height(), few.width()), classifier.input_size())?;
         let place = |image: usize| places.get(image).copied().unwrap_or(image);
-        classifier
-            .verify(&few)
-            .map_err(|error| error.at(place, self.files.as_deref()))
+        classifier.verify(&few).map_err(|error| error.at(place, |_| None))
     }
 
     /// How picture files are framed when they are read; a monitor that is fitted on these images keeps it.
