@@ -7,7 +7,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorPr
 
 use super::limits::{Attributes, Values};
 
-/// The graph with each operator's name only once, `Pad` of negative amounts as a `Pad` and a `Slice`, `Celu` by `Elu`, and `GlobalLpPool` as a reduction.
+/// The graph with each operator's name only once, `Pad` of negative amounts as a `Pad` and a `Slice`, `Celu` by `Elu`, `Gemm` of 16-bit floats as a product and a sum, and `GlobalLpPool` as a reduction.
 ///
 /// # Errors
 /// If something can be written in no other way: its name, and what to do.
@@ -16,6 +16,7 @@ pub(super) fn rewritten(proto: &ModelProto, values: &Values) -> Result<ModelProt
     if let Some(graph) = &mut proto.graph {
         pads(graph, values)?;
         scaled_elus(graph);
+        half_gemms(graph);
         pools(graph, values)?;
         names(graph);
     }
@@ -52,18 +53,65 @@ fn scaled_elus(graph: &mut GraphProto) {
             name: alpha_name.clone(),
             ..Default::default()
         });
-        let operator = |op: &str, inputs: Vec<String>, output: &str| NodeProto {
-            op_type: op.into(),
-            input: inputs,
-            output: vec![output.into()],
-            ..Default::default()
-        };
         let inputs = std::mem::take(&mut node.input);
         graph
             .node
             .push(operator("Div", [inputs, vec![alpha_name.clone()]].concat(), &divided));
         graph.node.push(operator("Elu", vec![divided], &elu));
         graph.node.push(operator("Mul", vec![elu, alpha_name], &output));
+    }
+}
+
+/// tract cannot add the bias of a Gemm of 16-bit floats: a product and a sum are the same, if nothing is scaled.
+fn half_gemms(graph: &mut GraphProto) {
+    const FLOAT16: i32 = DataType::Float16 as i32;
+    let halves: HashSet<String> = graph
+        .initializer
+        .iter()
+        .filter(|parameter| parameter.data_type == FLOAT16)
+        .map(|parameter| parameter.name.clone())
+        .collect();
+    let nodes = std::mem::take(&mut graph.node);
+    for node in nodes {
+        let attributes = Attributes(&node);
+        let is_plain = ["alpha", "beta"].iter().all(|name| attributes.float(name).unwrap_or(1.0) == 1.0);
+        let (Some(a), Some(b), Some(output)) = (node.input.first(), node.input.get(1), node.output.first()) else {
+            graph.node.push(node);
+            continue;
+        };
+        if node.op_type != "Gemm" || !is_plain || !halves.contains(b) {
+            graph.node.push(node);
+            continue;
+        }
+        let is_set = |name: &str| attributes.int(name).unwrap_or(0) != 0;
+        let mut operands = Vec::new();
+        for (name, is_turned, part) in [(a, is_set("transA"), "a"), (b, is_set("transB"), "b")] {
+            if !is_turned {
+                operands.push(name.clone());
+                continue;
+            }
+            let turned = format!("{output}, {part} turned");
+            // Without an order of axes they are reversed.
+            graph.node.push(operator("Transpose", vec![name.clone()], &turned));
+            operands.push(turned);
+        }
+        match node.input.get(2).filter(|bias| !bias.is_empty()) {
+            Some(bias) => {
+                let product = format!("{output}, product");
+                graph.node.push(operator("MatMul", operands, &product));
+                graph.node.push(operator("Add", vec![product, bias.clone()], output));
+            }
+            None => graph.node.push(operator("MatMul", operands, output)),
+        }
+    }
+}
+
+fn operator(op: &str, inputs: Vec<String>, output: &str) -> NodeProto {
+    NodeProto {
+        op_type: op.into(),
+        input: inputs,
+        output: vec![output.into()],
+        ..Default::default()
     }
 }
 
