@@ -7,7 +7,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorPr
 
 use super::limits::{Attributes, Values};
 
-/// The graph with each operator's name only once, `Pad` of negative amounts as a `Pad` and a `Slice`, `Celu` by `Elu`, `Gemm` of 16-bit floats as a product and a sum, and `GlobalLpPool` as a reduction.
+/// The graph with each operator's name only once, `Pad` of negative amounts as a `Pad` and a `Slice`, `Celu` by `Elu`, `Gemm` of 16-bit floats as a product and a sum, `ConstantOfShape` with its value, and `GlobalLpPool` as a reduction.
 ///
 /// # Errors
 /// If something can be written in no other way: its name, and what to do.
@@ -17,6 +17,7 @@ pub(super) fn rewritten(proto: &ModelProto, values: &Values) -> Result<ModelProt
         pads(graph, values)?;
         scaled_elus(graph);
         half_gemms(graph);
+        zeros(graph);
         pools(graph, values)?;
         names(graph);
     }
@@ -62,6 +63,25 @@ fn scaled_elus(graph: &mut GraphProto) {
     }
 }
 
+/// tract takes the zeros of a ConstantOfShape that does not say of what for 64-bit floats; the standard has 32-bit ones.
+fn zeros(graph: &mut GraphProto) {
+    for node in graph.node.iter_mut().filter(|node| node.op_type == "ConstantOfShape") {
+        if Attributes(node).tensor("value").is_none() {
+            node.attribute.push(AttributeProto {
+                name: "value".into(),
+                r#type: AttributeType::Tensor as i32,
+                t: Some(TensorProto {
+                    dims: vec![1],
+                    data_type: DataType::Float as i32,
+                    float_data: vec![0.0],
+                    ..Default::default()
+                }),
+                ..Default::default()
+            });
+        }
+    }
+}
+
 /// tract cannot add the bias of a Gemm of 16-bit floats: a product and a sum are the same, if nothing is scaled.
 fn half_gemms(graph: &mut GraphProto) {
     const FLOAT16: i32 = DataType::Float16 as i32;
@@ -74,7 +94,9 @@ fn half_gemms(graph: &mut GraphProto) {
     let nodes = std::mem::take(&mut graph.node);
     for node in nodes {
         let attributes = Attributes(&node);
-        let is_plain = ["alpha", "beta"].iter().all(|name| attributes.float(name).unwrap_or(1.0) == 1.0);
+        let is_plain = ["alpha", "beta"]
+            .iter()
+            .all(|name| attributes.float(name).unwrap_or(1.0) == 1.0);
         let (Some(a), Some(b), Some(output)) = (node.input.first(), node.input.get(1), node.output.first()) else {
             graph.node.push(node);
             continue;

@@ -148,6 +148,30 @@ fn what_asks_for_too_much_is_refused() {
 }
 
 #[test]
+fn pads_computed_as_pytorch_does_are_followed() {
+    // Pairs from the last axis on are turned round: reshaped, sliced backwards, transposed.
+    let nodes = vec![
+        node("Concat", &["given", "rest"], "all", &[("axis", &[0])]),
+        node("Reshape", &["all", "pairs"], "rows", &[]),
+        node("Slice", &["rows", "last", "first", "zero", "back"], "turned", &[]),
+        node("Transpose", &["turned"], "columns", &[("perm", &[1, 0])]),
+        node("Reshape", &["columns", "flat"], "pads", &[]),
+        node("Pad", &["x", "pads"], "y", &[]),
+    ];
+    let parameters = vec![
+        tensor("given", &[4], &[0, 3, 1, 2]),
+        tensor("rest", &[4], &[0; 4]),
+        tensor("pairs", &[2], &[-1, 2]),
+        tensor("last", &[1], &[-1]),
+        tensor("first", &[1], &[i64::MIN + 1]),
+        tensor("zero", &[1], &[0]),
+        tensor("back", &[1], &[-1]),
+        tensor("flat", &[1], &[-1]),
+    ];
+    assert_eq!(shape(parameters, nodes), Some(vec![1, 3, 8 + 1 + 2, 8 + 3]));
+}
+
+#[test]
 fn windows_that_cannot_be_are_refused() {
     let pool = |attributes: &[(&str, &[i64])]| check_graph(vec![], vec![node("MaxPool", &["x"], "y", attributes)]);
     let dims = |attributes: &[(&str, &[i64])]| pool(attributes).unwrap().remove("y").unwrap().dims;

@@ -8,8 +8,9 @@ pub(super) fn filled(node: &Node<'_>) -> Option<Value> {
     let tensor = node.attributes.tensor("value");
     let (fill, is_int) = match tensor {
         Some(tensor) => {
-            let (numbers, is_int) = super::tensor::numbers(tensor, 1)?;
-            (numbers.first().copied(), is_int)
+            let number = super::tensor::numbers(tensor, 1);
+            let is_int = number.as_ref().is_some_and(|(_, is_int)| *is_int);
+            (number.and_then(|(numbers, _)| numbers.first().copied()), is_int)
         }
         None => (Some(0.0), false),
     };

@@ -1,6 +1,6 @@
 //! Operators that move, repeat, choose or sum up values.
 
-use super::{Node, Value, axis, constant, grow, kept, product, sizes};
+use super::{MAX_KEPT, Node, Value, axis, constant, grow, kept, product, sizes};
 
 pub(super) fn outputs(node: &Node<'_>) -> Result<Vec<Value>, String> {
     let op = node.proto.op_type.as_str();
@@ -21,6 +21,7 @@ pub(super) fn outputs(node: &Node<'_>) -> Result<Vec<Value>, String> {
         "Concat" => concat(node),
         "Gather" => gather(node),
         "Slice" => slice(node),
+        "Transpose" => transpose(node),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
             let dims = match op {
                 "Reshape" => reshape(node),
@@ -53,16 +54,6 @@ pub(super) fn outputs(node: &Node<'_>) -> Result<Vec<Value>, String> {
 fn dims_of(node: &Node<'_>, op: &str) -> Option<Vec<u64>> {
     let first = node.dims(0);
     match op {
-        "Transpose" => {
-            let dims = first?;
-            match node.attributes.ints("perm") {
-                Some(order) => order
-                    .iter()
-                    .map(|&place| dims.get(axis(place, dims.len())?).copied())
-                    .collect(),
-                None => Some(dims.iter().rev().copied().collect()),
-            }
-        }
         "Pad" => grow::pad(node),
         "Resize" | "Upsample" => grow::resize(node, op),
         "GatherElements" => node.dims(1).map(<[u64]>::to_vec),
@@ -169,15 +160,18 @@ fn concat(node: &Node<'_>) -> Option<Value> {
         along = along.checked_add(*input.dims.as_ref()?.get(place)?)?;
     }
     *dims.get_mut(place)? = along;
-    let is_vector = dims.len() == 1;
-    let numbers = match is_vector {
-        true => inputs
-            .iter()
-            .map(|input| input.numbers.clone())
-            .collect::<Option<Vec<_>>>()
-            .map(|lists| lists.concat()),
-        false => None,
-    };
+    let outer = product(dims.get(..place)?).filter(|&outer| outer <= MAX_KEPT as u64)? as usize;
+    let numbers = (0..outer)
+        .map(|row| {
+            let parts = inputs.iter().map(|input| {
+                let numbers = input.numbers.as_ref()?;
+                let len = numbers.len().checked_div(outer)?;
+                numbers.get(row * len..(row + 1) * len)
+            });
+            Some(parts.collect::<Option<Vec<_>>>()?.concat())
+        })
+        .collect::<Option<Vec<_>>>()
+        .map(|rows| rows.concat());
     Some(kept(dims, numbers, inputs.iter().all(|input| input.is_int)))
 }
 
@@ -186,13 +180,14 @@ fn gather(node: &Node<'_>) -> Option<Value> {
     let dims = data.dims.as_ref()?;
     let place = axis(node.attributes.int("axis").unwrap_or(0), dims.len())?;
     let chosen = [dims.get(..place)?, indices.dims.as_deref()?, dims.get(place + 1..)?].concat();
-    let numbers = match (dims.len(), &data.numbers, node.ints(1)) {
-        (1, Some(numbers), Some(indices)) => indices
+    let size = usize::try_from(*dims.get(place)?).ok()?;
+    let numbers = data.numbers.as_ref().zip(node.ints(1)).and_then(|(numbers, indices)| {
+        let indices: Vec<usize> = indices
             .into_iter()
-            .map(|place| numbers.get(axis(place, numbers.len())?).copied())
-            .collect(),
-        _ => None,
-    };
+            .map(|place| axis(place, size))
+            .collect::<Option<_>>()?;
+        taken(numbers, dims, place, &indices)
+    });
     Some(kept(chosen, numbers, data.is_int))
 }
 
@@ -209,10 +204,10 @@ fn slice(node: &Node<'_>) -> Option<Value> {
         Some(_) => node.ints(4)?,
         None => vec![1; starts.len()],
     };
-    let mut numbers = data.numbers.clone().filter(|_| dims.len() == 1);
+    let mut numbers = data.numbers.clone();
     for (((start, end), place), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-        let size = dims.get_mut(axis(*place, node.dims(0)?.len())?)?;
-        let length = i64::try_from(*size).ok()?;
+        let place = axis(*place, dims.len())?;
+        let length = i64::try_from(*dims.get(place)?).ok()?;
         let at = |bound: i64| if bound < 0 { bound.saturating_add(length) } else { bound };
         let (first, last) = match step {
             0 => return None,
@@ -221,12 +216,13 @@ fn slice(node: &Node<'_>) -> Option<Value> {
         };
         let span = if *step > 0 { last - first } else { first - last };
         let count = span.max(0).unsigned_abs().div_ceil(step.unsigned_abs());
-        *size = count;
         numbers = numbers.and_then(|numbers| {
-            (0..i64::try_from(count).ok()?)
-                .map(|k| numbers.get(usize::try_from(first + k * step).ok()?).copied())
-                .collect()
+            let indices: Vec<usize> = (0..i64::try_from(count).ok()?)
+                .map(|k| usize::try_from(first + k * step).ok())
+                .collect::<Option<_>>()?;
+            taken(&numbers, &dims, place, &indices)
         });
+        *dims.get_mut(place)? = count;
     }
     Some(kept(dims, numbers, data.is_int))
 }
@@ -251,17 +247,62 @@ fn split(node: &Node<'_>) -> Option<Vec<Value>> {
     lengths
         .into_iter()
         .map(|length| {
+            let end = first.checked_add(usize::try_from(length).ok()?)?;
+            let few = length <= MAX_KEPT as u64;
+            let numbers = data.numbers.as_ref().filter(|_| few);
+            let numbers = numbers.and_then(|numbers| taken(numbers, dims, place, &(first..end).collect::<Vec<_>>()));
+            first = end;
             let mut dims = dims.clone();
             *dims.get_mut(place)? = length;
-            let end = first.checked_add(usize::try_from(length).ok()?)?;
-            let numbers = match (&data.numbers, dims.len()) {
-                (Some(numbers), 1) => numbers.get(first..end).map(<[f64]>::to_vec),
-                _ => None,
-            };
-            first = end;
             Some(kept(dims, numbers, data.is_int))
         })
         .collect()
+}
+
+/// The numbers at some places along one axis.
+fn taken(numbers: &[f64], dims: &[u64], place: usize, indices: &[usize]) -> Option<Vec<f64>> {
+    let size = usize::try_from(*dims.get(place)?).ok()?;
+    let inner = usize::try_from(product(dims.get(place + 1..)?)?).ok()?;
+    let mut chosen = Vec::new();
+    for block in numbers.chunks(size.checked_mul(inner)?.max(1)) {
+        for index in indices {
+            chosen.extend_from_slice(block.get(index * inner..(index + 1) * inner)?);
+            if chosen.len() > MAX_KEPT {
+                return None;
+            }
+        }
+    }
+    Some(chosen)
+}
+
+fn transpose(node: &Node<'_>) -> Option<Value> {
+    let input = node.input(0)?;
+    let dims = input.dims.as_ref()?;
+    let order: Vec<usize> = match node.attributes.ints("perm") {
+        Some(order) => order
+            .iter()
+            .map(|&place| axis(place, dims.len()))
+            .collect::<Option<_>>()?,
+        None => (0..dims.len()).rev().collect(),
+    };
+    let turned: Vec<u64> = order
+        .iter()
+        .map(|&place| dims.get(place).copied())
+        .collect::<Option<_>>()?;
+    let numbers = input.numbers.as_ref().and_then(|numbers| {
+        (0..numbers.len())
+            .map(|place| {
+                // The place in the result, axis by axis from the last, and with it the place in the input.
+                let (mut rest, mut from) = (place as u64, 0);
+                for (&axis, &size) in order.iter().zip(&turned).rev() {
+                    from += rest.checked_rem(size)? * product(dims.get(axis + 1..)?)?;
+                    rest = rest.checked_div(size)?;
+                }
+                numbers.get(from as usize).copied()
+            })
+            .collect()
+    });
+    Some(kept(turned, numbers, input.is_int))
 }
 
 fn reshape(node: &Node<'_>) -> Option<Vec<u64>> {
