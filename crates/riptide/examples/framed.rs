@@ -5,7 +5,6 @@
 use std::error::Error;
 
 use riptide::datasets::npy::write_images;
-use riptide::pipeline::Preset;
 use riptide::prelude::*;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -64,7 +64,7 @@ pub enum Error {
 
     /// A network gave something other than class probabilities for an image.
     #[error(
-        "the {network} gave {found} for image {image}{}; its answers must be class probabilities: look at the image, at the network's file and \
+        "the {network} gave {found} for image {image}{}; its answers must be class probabilities (apply a softmax to logits): look at the image, at the network's file and \
          at its preprocessing",
         in_brackets(file.as_deref())
     )]

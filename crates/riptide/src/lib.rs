@@ -109,6 +109,7 @@ pub use riptide_stats as stats;
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::pipeline::{ClassifierOptions, Preset};
     pub use crate::{
         Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
     };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use riptide_datasets::ImageSet;
+use riptide_datasets::{Framing, ImageSet};
 use riptide_detectors::{Answers, Probabilities};
 
 use crate::classifier::Pair;
@@ -73,6 +73,15 @@ impl<'a> ScoreStream<'a> {
     }
 
     fn chunk(&mut self) -> Result<Option<Scored>> {
+        // Pictures that are framed in another way have other scores. Arrays, and pictures that have their size, are not framed.
+        let (framing, found) = (self.facts.framing, self.images.framing());
+        if framing != Framing::Keep && found != Framing::Keep && framing != found {
+            return Err(Error::mismatch(
+                "framing of the pictures",
+                format!("{framing:?}, as the monitor was fitted"),
+                format!("{found:?}"),
+            ));
+        }
         let Some((first, images)) = self.images.next_chunk(self.pair.input_size())? else {
             return Ok(None);
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use riptide::datasets::shapes::{CLASS_NAMES, Shapes, TEST_FIRST_INDEX};
 use riptide::datasets::{Filter, Framing};
 use riptide::models::preprocess::{ColourOrder, PixelRange, Pixels};
-use riptide::pipeline::{ClassifierOptions, Described, Input, Preset, candidates, choose};
+use riptide::pipeline::{Described, Input, candidates, choose};
 use riptide::prelude::*;
 use riptide::{Error, Expected, check, check_candidates, pretrained, shipped_networks};
 use serde_json::{Value, json};
@@ -273,7 +273,7 @@ fn a_pipeline_that_makes_another_size_is_refused() {
     assert!(text.contains("(224, 224)") && text.contains("(32, 32)"), "{text}");
     let folder = tempfile::tempdir().unwrap();
     classifier().save(folder.path()).unwrap();
-    let open = |input: Input| Classifier::open_with(folder.path(), &ClassifierOptions::default().input(Some(input)));
+    let open = |input: Input| Classifier::open_with(folder.path(), &ClassifierOptions::default().input(input));
     assert!(matches!(open(pipeline.into()), Err(Error::Mismatch { .. })));
     let of_its_size = open(Preset::Imagenet.into()).unwrap();
     assert_eq!(of_its_size.framing(), Framing::crop(36, 32, 32));
@@ -300,11 +300,11 @@ fn the_accuracy_of_the_shipped_classifier_speaks_for_its_own_preprocessing() {
 
 #[test]
 fn a_classifier_that_is_hardly_ever_right_is_refused_unless_forced() {
-    let images = shapes(0, 300);
+    let images = shapes(0, 150);
     let fitted = quick().run_with(classifier(), &images, None, &mut Silent).unwrap();
     let accuracy = fitted.input.accuracy.unwrap();
     assert!(
-        accuracy.n_images == 300 && accuracy.accuracy.estimate > 0.8,
+        accuracy.n_images == 150 && accuracy.accuracy.estimate > 0.8,
         "{accuracy:?}"
     );
 
@@ -317,7 +317,7 @@ fn a_classifier_that_is_hardly_ever_right_is_refused_unless_forced() {
     let text = error.to_string();
     assert!(matches!(error, Error::LowAccuracy { .. }), "{text}");
     assert!(
-        text.contains("of 300 labelled images") && text.contains("0 to 255"),
+        text.contains("of 150 labelled images") && text.contains("0 to 255"),
         "{text}"
     );
     let forced = quick()
@@ -434,6 +434,11 @@ fn a_monitor_keeps_the_framing_of_its_pictures() {
     let loaded = Monitor::load_with(&dir, brightness()).unwrap();
     assert_eq!(loaded.framing(), framing);
     assert!(loaded.score(open(loaded.framing())).is_ok());
+    // In another way they would have other scores.
+    assert!(matches!(
+        loaded.score(open(Framing::stretch(8, 8))),
+        Err(Error::Mismatch { .. })
+    ));
     // Pictures as they are have another size.
     assert!(matches!(
         loaded.score(open(Framing::Keep)),

@@ -126,14 +126,13 @@ impl ClassifierArgs {
                 self.classifier.display()
             );
         }
-        let options = ClassifierOptions::default()
-            .input(self.input()?)
-            .colours(self.colour.map(|colour| match colour {
-                ColourName::Rgb => ColourOrder::Rgb,
-                ColourName::Bgr => ColourOrder::Bgr,
-                ColourName::Grey => ColourOrder::Grey,
-            }))
-            .onnx(onnx);
+        let mut options = ClassifierOptions::default().onnx(onnx);
+        options.input = self.input()?;
+        options.colours = self.colour.map(|colour| match colour {
+            ColourName::Rgb => ColourOrder::Rgb,
+            ColourName::Bgr => ColourOrder::Bgr,
+            ColourName::Grey => ColourOrder::Grey,
+        });
         Ok(Classifier::open_with(&self.classifier, &options)?)
     }
 

@@ -142,6 +142,11 @@ fn an_onnx_file_has_no_silent_preprocessing() {
     let config =
         r#"{"framing": {"stretch": {"height": 10, "width": 14}}, "preprocessing": {"pixels": {"order": "bgr"}}}"#;
     fs::write(path("model/preprocessor_config.json"), config).unwrap();
+    // So few images that fit warns.
+    let document = |arguments: &str| -> Value {
+        let done = riptide(&format!("{arguments} --json")).assert().success();
+        serde_json::from_slice(&done.get_output().stdout).unwrap()
+    };
     let facts = &document(&fit("b"))["facts"];
     assert_eq!(facts["preprocessing"]["pixels"]["order"], "bgr");
     assert_eq!(facts["framing"]["stretch"]["width"], 14);

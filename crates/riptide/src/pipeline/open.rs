@@ -129,15 +129,15 @@ pub struct ClassifierOptions {
 impl ClassifierOptions {
     /// Sets what images go through before it.
     #[must_use]
-    pub fn input(mut self, input: impl Into<Option<Input>>) -> Self {
-        self.input = input.into();
+    pub fn input(mut self, input: impl Into<Input>) -> Self {
+        self.input = Some(input.into());
         self
     }
 
     /// Sets the order of the colours.
     #[must_use]
-    pub fn colours(mut self, colours: impl Into<Option<ColourOrder>>) -> Self {
-        self.colours = colours.into();
+    pub fn colours(mut self, colours: ColourOrder) -> Self {
+        self.colours = Some(colours);
         self
     }
 
@@ -153,10 +153,10 @@ impl Classifier {
     /// As [`open`](Self::open), with what images go through before the network and what an ONNX file leaves open.
     ///
     /// ```no_run
-    /// use riptide::pipeline::{ClassifierOptions, Preset};
     /// use riptide::prelude::*;
     ///
-    /// let classifier = Classifier::open_with("resnet18.onnx", &ClassifierOptions::default().input(Some(Preset::Imagenet.into())))?;
+    /// let options = ClassifierOptions::default().input(Preset::Imagenet);
+    /// let classifier = Classifier::open_with("resnet18.onnx", &options)?;
     /// let photographs = Images::open_with("photographs/", OpenOptions::default().framing(classifier.framing()))?;
     /// let monitor = Fit::default().run(classifier, photographs)?;
     /// # Ok::<(), riptide::Error>(())
@@ -176,7 +176,11 @@ impl Classifier {
         if !is_onnx {
             return settled(open_network(path)?, named, options.colours);
         }
-        let beside = Described::beside(&local)?;
+        // What is said explicitly goes before what lies beside the file, even if that is broken.
+        let beside = match (Described::beside(&local), &named) {
+            (Err(error), None) => return Err(error),
+            (beside, _) => beside.unwrap_or_default(),
+        };
         let class_names = beside.class_names.clone();
         let named = match (named, beside.pipeline) {
             (None, Some(_)) => Some(Named::Described(beside)),
