@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use riptide::models::train::Augmentation;
 use riptide::pipeline::{InputCheck, Tried};
 use riptide::prelude::*;
 use riptide::training::Epoch;
@@ -35,14 +36,14 @@ pub struct FitArgs {
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "reference", value_parser = clap::value_parser!(u32).range(1..))]
     n_ref: u32,
 
-    /// Images that are kept apart to choose the best epoch; 0: the last epoch is taken [default: a tenth of all, from 100, at most a
-    /// fifth of all, to 1,000]
+    /// Images that are kept apart to validate the epochs, and for the self-test [default: a tenth of all, at
+    /// least 100 unless that is more than a fifth, at most 1,000]
     #[arg(long, value_name = "N")]
     validation: Option<u32>,
 
-    /// Passes over the images
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    epochs: u32,
+    /// Passes over the images [default: 20; 60 if fewer than 10,000 images are learned from]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    epochs: Option<u32>,
 
     /// Stop after so many epochs without a lower validation loss
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -60,7 +61,7 @@ pub struct FitArgs {
     #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
 
-    /// How images are varied [default: jitter-flip]
+    /// How images are varied [default: flip; jitter-flip if fewer than 10,000 images are learned from]
     #[arg(long, value_enum, value_name = "HOW")]
     augment: Option<Augment>,
 
@@ -198,9 +199,10 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         if let Some(tested) = &self_test {
             tell(tested, &mut out)?;
         }
-    }
-    if let Some(few) = few_images {
-        say(&format!("warning: {few}"));
+        // JSON holds it in a field.
+        if let Some(few) = few_images {
+            say(&format!("warning: {few}"));
+        }
     }
     out.flush()?;
     Ok(Ending::Fine)
@@ -283,7 +285,7 @@ fn told(input: &InputCheck) -> Vec<String> {
 
 impl FitArgs {
     fn fit(&self) -> Fit {
-        let fit = Fit::default()
+        Fit::default()
             .n_reference(self.n_ref as usize)
             .n_validation(self.validation.map(|n| n as usize))
             .epochs(self.epochs)
@@ -299,11 +301,8 @@ impl FitArgs {
             .class_names(self.new.class_names())
             .force(self.force)
             .options(self.new.options())
-            .checkpoint(self.checkpoint.clone());
-        match self.augment {
-            Some(augment) => fit.augmentation(augment.into()),
-            None => fit,
-        }
+            .checkpoint(self.checkpoint.clone())
+            .augmentation(self.augment.map(Augmentation::from))
     }
 }
 

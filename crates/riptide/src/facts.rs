@@ -72,7 +72,7 @@ pub struct ReferenceFacts {
 pub struct TrainingFacts {
     /// Images that it was trained on.
     pub n_images: usize,
-    /// Images that were kept to choose the best epoch; 0 if the last was taken.
+    /// Images that were kept to validate the epochs.
     pub n_validation: usize,
     /// The epoch whose weights are in use, counted from 1.
     pub epoch: u32,

@@ -134,7 +134,10 @@ fn a_training_that_learned_nothing_is_no_monitor() {
     let (classifier, _) = shipped_networks(&pretrained::SHAPES).unwrap();
     let images = Shapes::new(0).generate(TRAIN_FIRST_INDEX, 120);
     for n_validation in [0, 20] {
-        let fit = quick().learning_rate(1e3).n_validation(n_validation);
+        let fit = quick()
+            .learning_rate(1e3)
+            .n_validation(n_validation)
+            .best_epoch(n_validation > 0);
         match fit.run(classifier.clone(), &images) {
             Err(Error::NothingLearned { began, ended }) => assert!(ended > began, "{began} {ended}"),
             other => panic!("{other:?}"),

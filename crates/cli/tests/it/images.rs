@@ -100,7 +100,7 @@ fn fit_and_detect(classifier: &str) {
     let made = document(&format!("{fit} --out {} --alternative greater --level 0.01", path("a")));
     assert_eq!(
         (&made["n_images"], &made["facts"]["reference"]["n_images"]),
-        (&48.into(), &12.into())
+        (&36.into(), &12.into())
     );
     assert_eq!(made["epochs"].as_array().unwrap().len(), 2);
     let again = document(&format!("{fit} --out {} --threads 1", path("b")));

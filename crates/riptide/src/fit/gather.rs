@@ -21,7 +21,7 @@ pub(super) struct Gather<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) temperature: f64,
     pub(super) split: Split,
-    /// How many images that choose the epoch are kept at their full size as well.
+    /// How many images that validate the epochs are kept at their full size as well.
     pub(super) n_full: usize,
     /// A folder that keeps the answers.
     pub(super) folder: Option<&'a PathBuf>,
@@ -33,13 +33,13 @@ pub(super) struct Gathered {
     pub(super) training: ImageSet,
     /// The classifier's answers to them, tempered, (versions, n, n_classes).
     pub(super) training_rows: Vec<f32>,
-    /// Likewise the images that choose the epoch, if there are any.
+    /// Likewise the images that validate the epochs, if there are any.
     pub(super) validation: Option<ImageSet>,
     /// The classifier's answers to them, tempered, (n, n_classes).
     pub(super) validation_rows: Vec<f32>,
     /// The reference at its full size; empty if it comes from elsewhere.
     pub(super) reference: ImageSet,
-    /// Images that choose the epoch, at their full size.
+    /// Images that validate the epochs, at their full size.
     pub(super) others: ImageSet,
 }
 

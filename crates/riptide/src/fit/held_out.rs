@@ -17,7 +17,7 @@ use crate::monitor::Monitor;
 pub struct HeldOut {
     /// The monitor's reference, in its order; of a reference that was given apart, an even sample if it is large.
     pub reference: ImageSet,
-    /// Images that chose the best epoch and had no other part in the training.
+    /// Images that validated the epochs and had no other part in the training.
     pub others: ImageSet,
 }
 

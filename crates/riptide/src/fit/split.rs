@@ -9,13 +9,13 @@ use rand_chacha::ChaCha8Rng;
 pub(super) enum Part {
     /// Kept apart: batches are compared with it.
     Reference,
-    /// Kept apart: it chooses the best epoch.
+    /// Kept apart: it validates the epochs.
     Validation,
     /// Learned from.
     Training,
 }
 
-/// Images, each by its index among all, in an order drawn from a seed: first the reference, then those that choose the epoch, then those
+/// Images, each by its index among all, in an order drawn from a seed: first the reference, then those that validate the epochs, then those
 /// that are learned from.
 #[derive(Debug)]
 pub(super) struct Split {
@@ -87,7 +87,7 @@ impl Split {
     }
 }
 
-/// How many images choose the best epoch if nothing else is asked for: a tenth of all, but at least 100 unless that is more than a fifth,
+/// How many images validate the epochs if nothing else is asked for: a tenth of all, but at least 100 unless that is more than a fifth,
 /// and at most 1,000.
 pub(super) fn usual_validation(n: usize) -> usize {
     (n / 10).max((n / 5).min(100)).min(1000)
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenth_chooses_the_epoch_within_bounds() {
+    fn a_tenth_validates_within_bounds() {
         let found = [0, 4, 60, 500, 2000, 5000, 46_000].map(usual_validation);
         assert_eq!(found, [0, 0, 12, 100, 200, 500, 1000]);
     }

@@ -128,30 +128,25 @@ impl Training {
 }
 
 impl Outputs<'_> {
-    /// Returns an error unless the network is nearer to the classifier's answers than it was: on the validation images, or on
-    /// some of those that it was trained on. A learning rate far too large leaves finite weights that say nothing.
-    pub(super) fn check_learned(
-        &self,
-        before: &Network,
-        after: &Network,
-        images: &ImageSet,
-        validation: Option<&ImageSet>,
-    ) -> Result<()> {
+    /// Returns an error unless the networks are nearer to the classifier's answers than the one before the training was, on some of the
+    /// images that they were trained on. A learning rate far too large leaves finite weights that say nothing.
+    pub(super) fn check_learned(&self, before: &Network, after: [&Network; 2], images: &ImageSet) -> Result<()> {
         const SOME: usize = 512;
-        let n_classes = before.n_classes();
         let some = images.slice(0..images.len().min(SOME))?;
-        let (images, rows) = match (validation, &self.validation, &self.training) {
-            (Some(images), Some(rows), _) => (images, &**rows),
-            // The first version of an image is the image itself.
-            (_, _, Some(rows)) => (&some, rows.get(..some.len() * n_classes).unwrap_or_default()),
-            _ => return Ok(()),
-        };
-        let (began, _) = validate(before, images, Some(rows))?;
-        let (ended, _) = validate(after, images, Some(rows))?;
-        if ended <= began {
+        // The first version of an image is the image itself.
+        let n = some.len() * before.n_classes();
+        let Some(rows) = self.training.as_ref().and_then(|rows| rows.get(..n)) else {
             return Ok(());
+        };
+        let (began, _) = validate(before, &some, Some(rows))?;
+        for network in after {
+            let (ended, _) = validate(network, &some, Some(rows))?;
+            // Not a number is no learning either.
+            if ended > began || ended.is_nan() {
+                return Err(Error::NothingLearned { began, ended });
+            }
         }
-        Err(Error::NothingLearned { began, ended })
+        Ok(())
     }
 }
 

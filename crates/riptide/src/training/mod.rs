@@ -231,7 +231,7 @@ impl Training {
             None => (epochs.len() as u32, last.clone()),
         };
         if targets.training.is_some() {
-            targets.check_learned(network, &best, images, validation)?;
+            targets.check_learned(network, [&best, &last], images)?;
         }
         Ok(Trained {
             best,
