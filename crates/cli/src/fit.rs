@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use riptide::models::onnx::{Against, Check, Engine};
 use riptide::models::train::Augmentation;
 use riptide::pipeline::{InputCheck, Tried};
 use riptide::prelude::*;
@@ -114,6 +115,9 @@ struct Report<'a> {
     few_images: Option<FewImages>,
     #[serde(skip_serializing_if = "Option::is_none")]
     self_test: Option<&'a SelfTested>,
+    /// How a classifier from an ONNX file was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<&'a Check>,
     #[serde(flatten)]
     made: Made<'a>,
 }
@@ -145,6 +149,7 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
     let Fitted {
         monitor,
+        check,
         epochs,
         held_out,
         few_images,
@@ -174,6 +179,7 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         epochs,
         few_images: *few_images,
         self_test: self_test.as_ref(),
+        check: check.as_ref(),
         made: Made::of(monitor, &args.new.out)?,
     };
     let mut out = Output::new(args.common.json);
@@ -182,6 +188,9 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     } else {
         for line in told(input) {
             out.line(line)?;
+        }
+        if let Some(check) = check {
+            out.line(format_args!("classifier  {}", checked(check)))?;
         }
         if let Some(training) = &monitor.facts().training {
             out.line(format_args!(
@@ -275,12 +284,41 @@ fn told(input: &InputCheck) -> Vec<String> {
     }
     if let Some(found) = &input.accuracy {
         lines.push(format!(
-            "classifier  right about {} of {} labelled images",
+            "accuracy    {} of {} labelled images",
             interval(found.accuracy),
             found.n_images
         ));
     }
     lines
+}
+
+/// A check in words.
+fn checked(check: &Check) -> String {
+    let output = check.output.name().replace('_', " ");
+    let (n, difference) = (check.n_images, check.largest_difference);
+    let engine = engine_name(check.engine);
+    match check.against {
+        Against::Tract | Against::OnnxRuntime => {
+            let other = if check.against == Against::Tract {
+                "tract"
+            } else {
+                "ONNX Runtime"
+            };
+            format!("{output}, run by {engine}; {other} differs by at most {difference:.1e} on {n} images")
+        }
+        _ => format!(
+            "{output}, run by {engine}; not compared with another engine ({})",
+            check.note.as_deref().unwrap_or("there is none")
+        ),
+    }
+}
+
+/// An engine's name.
+pub fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::OnnxRuntime => "ONNX Runtime",
+        _ => "tract",
+    }
 }
 
 impl FitArgs {

@@ -103,7 +103,11 @@ impl NetworkReport {
                 "distilled CNN, {} convolutions, {} parameters",
                 config.n_conv_layers, self.n_parameters
             ),
-            NetworkConfig::Onnx(_) => "ONNX file".to_owned(),
+            NetworkConfig::Onnx(config) => format!(
+                "ONNX file, {}, run by {}",
+                config.output.name().replace('_', " "),
+                crate::fit::engine_name(config.engine)
+            ),
         }
     }
 }

@@ -219,10 +219,32 @@ pub enum ModelError {
         "the outputs for image {image} add up to {sum} instead of 1: they are not class probabilities; are they logits?"
     )]
     NotProbabilities {
-        /// The index of the image in the batch.
+        /// The index of the image.
         image: usize,
         /// The sum of its outputs.
         sum: f64,
+    },
+    /// A classifier gives no number for an image.
+    #[error(
+        "the classifier gives NaN or an infinity for image {image}: look at the image, and at the classifier's weights and preprocessing"
+    )]
+    NotFinite {
+        /// The index of the image.
+        image: usize,
+    },
+    /// An ONNX file gives other answers if it is computed another way.
+    #[error("{} {what}: a probability of image {image} differs by {difference:.2e}; {cure}", path.display())]
+    Disagreement {
+        /// The file.
+        path: PathBuf,
+        /// What was compared.
+        what: &'static str,
+        /// The index of the image with the largest difference.
+        image: usize,
+        /// The difference of a probability.
+        difference: f32,
+        /// What to do.
+        cure: &'static str,
     },
     /// The kernels refused: the tier that `RIPTIDE_KERNEL` names cannot run, or a size is beyond them.
     #[error(transparent)]
@@ -230,17 +252,6 @@ pub enum ModelError {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Candle(#[source] Box<candle_core::Error>),
-}
-
-impl ModelError {
-    /// The same error about images of which the first was number `first` of more: indices count among all of them.
-    #[must_use]
-    pub fn counted_from(mut self, first: usize) -> Self {
-        if let Self::NotProbabilities { image, .. } = &mut self {
-            *image = first.saturating_add(*image);
-        }
-        self
-    }
 }
 
 impl From<candle_core::Error> for ModelError {
@@ -255,5 +266,24 @@ impl From<ModelError> for candle_core::Error {
             ModelError::Candle(error) => *error,
             other => candle_core::Error::wrap(other),
         }
+    }
+}
+
+impl ModelError {
+    /// The same error about images of which the first was number `first` of more: indices count among all of them.
+    #[must_use]
+    pub fn counted_from(self, first: usize) -> Self {
+        self.renumbered(|image| first.saturating_add(image))
+    }
+
+    /// The same error about images that `number` numbers otherwise; as it is, if it is about no image.
+    #[must_use]
+    pub fn renumbered(mut self, number: impl Fn(usize) -> usize) -> Self {
+        if let Self::NotProbabilities { image, .. } | Self::NotFinite { image } | Self::Disagreement { image, .. } =
+            &mut self
+        {
+            *image = number(*image);
+        }
+        self
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Input {
     pub(crate) width: usize,
     /// What raw images go through before they are preprocessed.
     pub(crate) shrink: Shrink,
+    /// Channels of preprocessed images: 3, or 1 for grey values. Raw images have three in either case.
+    pub(crate) channels: usize,
     pub(crate) n_classes: usize,
     pub(crate) preprocessing: Preprocessing,
 }
@@ -27,8 +29,8 @@ impl Input {
     pub(crate) fn prepare(&self, images: &Tensor) -> Result<Tensor, ModelError> {
         self.check(images)?;
         match images.dtype() {
-            DType::U8 if self.shrink.factor == 1 => self.preprocessing.apply(images),
-            DType::U8 => self.preprocessing.apply(&self.smaller(images)?),
+            DType::U8 if self.shrink.factor == 1 => self.preprocessing.apply_channels(images, self.channels),
+            DType::U8 => self.preprocessing.apply_channels(&self.smaller(images)?, self.channels),
             _ => Ok(images.to_dtype(DType::F32)?),
         }
     }
@@ -50,10 +52,13 @@ impl Input {
         let inner = self.shrink.output_size();
         match (images.dtype(), images.dims()) {
             (DType::U8, &[_, h, w, 3]) if (h, w) == (height, width) => Ok(()),
-            (dtype, &[_, 3, h, w]) if dtype.is_float() && (h, w) == inner => Ok(()),
+            (dtype, &[_, c, h, w]) if dtype.is_float() && c == self.channels && (h, w) == inner => Ok(()),
             (dtype, dims) => Err(ModelError::Images {
                 found: format!("{} tensor of shape {dims:?}", dtype.as_str()),
-                expected: format!("u8 (N, {height}, {width}, 3) or f32 (N, 3, {}, {})", inner.0, inner.1),
+                expected: format!(
+                    "u8 (N, {height}, {width}, 3) or f32 (N, {}, {}, {})",
+                    self.channels, inner.0, inner.1
+                ),
             }),
         }
     }

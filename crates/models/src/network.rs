@@ -12,7 +12,7 @@ use crate::config::NetworkConfig;
 use crate::error::ModelError;
 use crate::formats::{self, CONFIG_FILE, Contents, ONNX_FILE, WEIGHTS_FILE};
 use crate::forward;
-use crate::onnx::OnnxClassifier;
+use crate::onnx::{Check, OnnxClassifier};
 use crate::plan::{Lazy, Plan};
 use crate::preprocess::Preprocessing;
 use crate::weights::Weights;
@@ -171,7 +171,7 @@ impl Network {
 
     /// The number of channels of the network's own input: 3, or 1 if it takes grey values. Raw images have three in either case.
     pub fn channels(&self) -> usize {
-        3
+        self.config.input().channels
     }
 
     /// What raw images go through before the network.
@@ -210,8 +210,8 @@ impl Network {
             let n = chunk.len() / bytes;
             let batch = Tensor::from_slice(chunk, (n, height, width, 3), &Device::Cpu)?;
             let done = all.len() / self.n_classes().max(1);
-            let rows = self.probabilities(&batch).map_err(|error| error.counted_from(done))?;
-            all.extend(rows.flatten_all()?.to_vec1::<f32>()?);
+            let probabilities = self.probabilities(&batch).map_err(|error| error.counted_from(done))?;
+            all.extend(probabilities.flatten_all()?.to_vec1::<f32>()?);
             progress(n);
         }
         Ok(all)
@@ -228,11 +228,35 @@ impl Network {
         }
     }
 
-    /// What [`Module::forward`] gives, with this crate's own errors.
-    pub(crate) fn probabilities(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+    /// As [`Module::forward`], with an error of this crate.
+    ///
+    /// # Errors
+    /// [`ModelError::Images`] if the images have another layout or size, and those of the network's own pass.
+    pub fn probabilities(&self, images: &Tensor) -> Result<Tensor, ModelError> {
         match &self.kind {
             Kind::Layers(layers) => layers.run(&self.config, images, Output::Probabilities),
             Kind::Onnx(classifier) => classifier.probabilities(images),
+        }
+    }
+
+    /// Checks a classifier from an ONNX file on real images: see [`OnnxClassifier::verify`]. `None` for a network of another kind, which needs no check.
+    ///
+    /// # Errors
+    /// Those of [`OnnxClassifier::verify`].
+    pub fn verify(&mut self, images: &Tensor) -> Result<Option<Check>, ModelError> {
+        let Kind::Onnx(classifier) = &mut self.kind else {
+            return Ok(None);
+        };
+        let check = classifier.verify(images)?;
+        self.config = NetworkConfig::Onnx(classifier.config().clone());
+        Ok(Some(check))
+    }
+
+    /// The classifier from an ONNX file, if it is one.
+    pub fn onnx(&self) -> Option<&OnnxClassifier> {
+        match &self.kind {
+            Kind::Layers(_) => None,
+            Kind::Onnx(classifier) => Some(classifier),
         }
     }
 

@@ -7,6 +7,7 @@ use riptide_kernels::Simd;
 
 use crate::error::ModelError;
 use crate::network::Network;
+use crate::onnx::Check;
 use crate::plan::{Lazy, PairPlan};
 
 /// How many images go through the networks at a time, which bounds the memory that a call needs.
@@ -82,6 +83,14 @@ impl NetworkPair {
     /// SHA-256 over both networks' digests, hexadecimal.
     pub fn digest(&self) -> String {
         digest::of_parts(&[self.classifier.digest().as_bytes(), self.distilled.digest().as_bytes()])
+    }
+
+    /// Checks a classifier from an ONNX file on real images: see [`Network::verify`].
+    ///
+    /// # Errors
+    /// Those of [`Network::verify`].
+    pub fn verify(&mut self, images: &Tensor) -> Result<Option<Check>, ModelError> {
+        self.classifier.verify(images)
     }
 
     /// Class probabilities of both networks, a bounded number of images at a time; `progress` is told the number of images

@@ -87,10 +87,7 @@ fn saved_folders_load_as_the_same_network() {
         mean: [0.5, 0.4, 0.3],
         std: [0.2, 0.3, 0.4],
     };
-    let options = OnnxOptions {
-        preprocessing: mean_std,
-        ..Default::default()
-    };
+    let options = OnnxOptions::default().preprocessing(mean_std);
     let network = Network::from(OnnxClassifier::load(fixture("resnet_nchw.onnx"), options).unwrap());
     let folder = tempfile::tempdir().unwrap();
     network.save(folder.path()).unwrap();
@@ -128,35 +125,23 @@ fn refused(name: &str, options: OnnxOptions) -> String {
 
 #[test]
 fn what_cannot_be_used_is_refused_with_the_reason() {
-    let none = OnnxOptions::default();
-    assert!(refused("unsupported.onnx", none).contains("not supported: Frobnicate"));
-    assert!(refused("sigmoid.onnx", none).contains("Sigmoid"));
-    assert!(refused("open.onnx", none).contains("shape (?, ?, ?, ?), which leaves the layout"));
-    let layout = OnnxOptions {
-        layout: Some(Layout::Nchw),
-        ..none
-    };
-    assert!(refused("open.onnx", layout).contains("leaves the height and width open"));
-    let sized = OnnxOptions {
-        size: Some((6, 5)),
-        ..layout
-    };
-    let classifier = OnnxClassifier::load(fixture("open.onnx"), sized).unwrap();
+    let none = OnnxOptions::default;
+    assert!(refused("unsupported.onnx", none()).contains("not supported: Frobnicate"));
+    assert!(refused("sigmoid.onnx", none()).contains("several labels"));
+    assert!(refused("open.onnx", none()).contains("shape (?, ?, ?, ?), which leaves the layout"));
+    let layout = none().layout(Some(Layout::Nchw));
+    assert!(refused("open.onnx", layout.clone()).contains("leaves the height and width open"));
+    let sized = layout.size(Some((6, 5)));
+    let classifier = OnnxClassifier::load(fixture("open.onnx"), sized.clone()).unwrap();
     assert_eq!((classifier.config().height, classifier.config().width), (6, 5));
     assert!(refused("resnet_nchw.onnx", sized).contains("(1, 3, 10, 14)"));
-    let layout = OnnxOptions {
-        layout: Some(Layout::Nhwc),
-        ..none
-    };
+    let layout = none().layout(Some(Layout::Nhwc));
     assert!(refused("resnet_nchw.onnx", layout).contains("no axis of 3 channels"));
 }
 
 #[test]
 fn outputs_that_are_no_probabilities_are_refused() {
-    let options = OnnxOptions {
-        output: Some(Output::Probabilities),
-        ..Default::default()
-    };
+    let options = OnnxOptions::default().output(Some(Output::Probabilities));
     let classifier = OnnxClassifier::load(fixture("resnet_nchw.onnx"), options).unwrap();
     let error = classifier.forward(&images()).unwrap_err().to_string();
     assert!(error.contains("are they logits?"), "{error}");

@@ -21,7 +21,8 @@ impl Error {
             Self::Detector(DetectorError::NotNormalized { network, instance, sum }) => (network, instance, of_sum(sum)),
             Self::Network(error) => match *error {
                 ModelError::NotProbabilities { image, sum } => ("classifier", image, of_sum(sum)),
-                other => return Self::Network(Box::new(other)),
+                ModelError::NotFinite { image } => ("classifier", image, "NaN or an infinity".to_owned()),
+                other => return Self::Network(Box::new(other.renumbered(&place))),
             },
             Self::Answer {
                 network,

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Module, Tensor};
 use riptide_datasets::{Framing, ImageSet};
 use riptide_detectors::{Probabilities, check_rows};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
-use riptide_models::{Network, NetworkPair};
+use riptide_models::{ModelError, Network, NetworkPair};
 
 use crate::error::{BoxError, Error, Result};
 use crate::locate::locate;
@@ -149,6 +150,11 @@ impl Classifier {
         }
     }
 
+    /// Whether it comes from an ONNX file.
+    pub(crate) fn is_onnx(&self) -> bool {
+        self.network().is_some_and(|network| network.onnx().is_some())
+    }
+
     /// What raw images go through before the network, if it is known: it is not of a function's, nor of an ONNX file's of which
     /// nobody said it.
     pub fn preprocessing(&self) -> Option<Preprocessing> {
@@ -183,6 +189,20 @@ impl Classifier {
         Error::Undecided {
             reason: reason.into(),
             tried: self.network().map(pipeline::untried).unwrap_or_default(),
+        }
+    }
+
+    /// Checks a classifier from an ONNX file on up to 64 of the images, taken evenly from all of them: see
+    /// [`Network::verify`]. `None` for other classifiers, which need no check.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if its engines disagree, or if its output is not that of a classifier.
+    pub fn verify(&mut self, images: &ImageSet) -> Result<Option<Check>> {
+        match &mut self.kind {
+            Kind::Network(network) if network.onnx().is_some() => {
+                network.verify(&sample(images)?).map_err(|e| of_all(e, images))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -224,6 +244,29 @@ impl Classifier {
             }
         }
     }
+}
+
+/// The most images that a classifier is checked on.
+const CHECKED: usize = 64;
+
+/// The place among `n` images of one that was chosen evenly from all: folders are often sorted by class.
+fn chosen(place: usize, n: usize) -> usize {
+    if n <= CHECKED { place } else { place * n / CHECKED }
+}
+
+/// An error about [`sample`] as one about all images.
+fn of_all(error: ModelError, images: &ImageSet) -> Error {
+    error.renumbered(|place| chosen(place, images.len())).into()
+}
+
+/// The images that a classifier is checked on.
+fn sample(images: &ImageSet) -> Result<Tensor> {
+    let places: Vec<usize> = (0..images.len().min(CHECKED))
+        .map(|place| chosen(place, images.len()))
+        .collect();
+    let few = images.select(&places)?;
+    let tensor = Tensor::from_slice(few.pixels(), &few.shape()[..], &Device::Cpu);
+    Ok(tensor.map_err(ModelError::from)?)
 }
 
 /// Loads a network from all that [`Classifier::open`] takes.
@@ -334,6 +377,16 @@ impl Pair {
 
     pub(crate) fn input_size(&self) -> (usize, usize) {
         self.distilled().input_size()
+    }
+
+    /// As [`Classifier::verify`].
+    pub(crate) fn verify(&mut self, images: &ImageSet) -> Result<Option<Check>> {
+        match self {
+            Self::Networks(pair) if pair.classifier().onnx().is_some() => {
+                pair.verify(&sample(images)?).map_err(|e| of_all(e, images))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Class probabilities of both for images of the right size.

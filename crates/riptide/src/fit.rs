@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Probabilities, Score, ScoreKind, check_rows};
 use riptide_files::{Progress, Silent, Unit};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
 use riptide_models::{DistilledCnnConfig, Network};
@@ -224,9 +225,9 @@ impl Fit {
     ) -> Result<Fitted> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
-        let images = images.into();
+        let mut images = images.into();
         let (framing, files) = (images.framing(), images.files().map(<[_]>::to_vec));
-        let (classifier, input) = vet(classifier, &images, self.class_names.as_deref(), self.force)?;
+        let (classifier, input, check) = vet(classifier, &mut images, self.class_names.as_deref(), self.force)?;
         let images = spill::counted(images, classifier.input_size())?;
         let split = self.split(&images, reference.is_none())?;
         let recipe = self.recipe(split.n_training());
@@ -269,6 +270,7 @@ impl Fit {
             monitor,
             epochs,
             input,
+            check,
         })
     }
 
@@ -400,6 +402,8 @@ pub struct Fitted {
     pub relative_cost: Option<f64>,
     /// Says so if the networks agree too seldom because there were few images.
     pub few_images: Option<FewImages>,
+    /// How a classifier from an ONNX file was checked; `None` for other classifiers.
+    pub check: Option<Check>,
 }
 
 /// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
@@ -441,7 +445,7 @@ impl Import {
     /// Scores the reference and puts the monitor together. Also gives an even sample of at most `n_kept` images.
     fn judge(
         &self,
-        pair: Pair,
+        mut pair: Pair,
         mut reference: Images<'_>,
         training: Option<TrainingFacts>,
         n_kept: usize,
@@ -460,6 +464,11 @@ impl Import {
         progress.begin("scoring the reference", reference.remaining(), Unit::Images);
         let framing = reference.framing();
         while let Some((first, chunk)) = reference.next_chunk(pair.input_size())? {
+            // A fit has checked the classifier already.
+            if first == 0 && training.is_none() {
+                let checked = pair.verify(&chunk);
+                checked.map_err(|error| error.after(first, reference.files()))?;
+            }
             let rows = pair.probabilities(&chunk).and_then(|rows| {
                 check_rows(&rows.classifier, n_classes, "classifier")?;
                 check_rows(&rows.distilled, n_classes, "distilled network")?;

@@ -23,6 +23,8 @@ pub struct Images<'a> {
     files: Option<Vec<PathBuf>>,
     framing: Framing,
     next: usize,
+    /// What was looked at already and is still to come.
+    ahead: Option<ImageSet>,
     /// Opens the same images once more, if that is possible.
     again: Option<Again<'a>>,
 }
@@ -82,6 +84,7 @@ impl<'a> Images<'a> {
             name: name.into(),
             framing: Framing::Keep,
             next: 0,
+            ahead: None,
             again: None,
         }
     }
@@ -89,18 +92,42 @@ impl<'a> Images<'a> {
     /// At most `n` of the images with labels, chosen by chance from all, with their places among all; these images stay as they are.
     /// `None` if they have no labels, cannot be read twice, or do not say how many they are.
     pub(crate) fn labelled_sample(&self, n: usize, size: (usize, usize)) -> Result<Option<(Vec<usize>, ImageSet)>> {
+        match &self.again {
+            Some(again) if again.open()?.next_chunk(1)?.is_some_and(|one| one.labels().is_some()) => {
+                self.sample(n, size)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// At most `n` of the images, with their places among all: chosen by chance from all, or if they can be read only once the first ones.
+    /// These images stay as they are. `None` if there are none.
+    pub(crate) fn some(&mut self, n: usize, size: (usize, usize)) -> Result<Option<(Vec<usize>, ImageSet)>> {
+        if let Some(sample) = self.sample(n, size)? {
+            return Ok(Some(sample));
+        }
+        if self.ahead.is_none() {
+            let next = self.next;
+            self.ahead = self.next_chunk(size)?.map(|(_, chunk)| chunk);
+            self.next = next;
+        }
+        let Some(ahead) = &self.ahead else {
+            return Ok(None);
+        };
+        let first = ahead.slice(0..ahead.len().min(n))?;
+        Ok(Some(((self.next..self.next + first.len()).collect(), first)))
+    }
+
+    fn sample(&self, n: usize, size: (usize, usize)) -> Result<Option<(Vec<usize>, ImageSet)>> {
         let (Some(again), Some(total)) = (&self.again, self.remaining()) else {
             return Ok(None);
         };
-        if again.open()?.next_chunk(1)?.is_none_or(|one| one.labels().is_none()) {
-            return Ok(None);
-        }
         // By chance, since folders are sorted by class; ascending, since a source only goes forward.
         let mut places: Vec<usize> = (0..usize::try_from(total).unwrap_or(usize::MAX)).collect();
         places.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
         places.truncate(n);
         places.sort_unstable();
-        let all = again.open()?.pick(&places)?.filter(|all| all.labels().is_some());
+        let all = again.open()?.pick(&places)?;
         if let Some(all) = &all {
             self.check_size(all, size)?;
         }
@@ -115,7 +142,8 @@ impl<'a> Images<'a> {
 
     /// How many images are still to come, if that is known.
     pub fn remaining(&self) -> Option<u64> {
-        self.source.remaining()
+        let ahead = self.ahead.as_ref().map_or(0, ImageSet::len) as u64;
+        Some(self.source.remaining()? + ahead)
     }
 
     /// The files, in order, if each image is a file of its own.
@@ -134,7 +162,11 @@ impl<'a> Images<'a> {
     /// The next images of `size` (height, width), with the place of the first among all; `None` at the end.
     pub(crate) fn next_chunk(&mut self, size: (usize, usize)) -> Result<Option<(usize, ImageSet)>> {
         let bytes = size.0.saturating_mul(size.1).saturating_mul(3).max(1);
-        let Some(chunk) = self.source.next_chunk((Self::CHUNK_BYTES / bytes).max(1))? else {
+        let chunk = match self.ahead.take() {
+            None => self.source.next_chunk((Self::CHUNK_BYTES / bytes).max(1))?,
+            ahead => ahead,
+        };
+        let Some(chunk) = chunk else {
             return Ok(None);
         };
         self.check_size(&chunk, size)?;
@@ -244,5 +276,17 @@ mod tests {
         ));
         let unlabelled = ImageSet::unlabelled(vec![0; 30], 1, 1).unwrap();
         assert!(Images::from(unlabelled).labelled_sample(5, (1, 1)).unwrap().is_none());
+    }
+
+    #[test]
+    fn images_that_come_once_are_looked_at_and_come_all_the_same() {
+        let set = ImageSet::unlabelled((0..30).collect(), 1, 1).unwrap();
+        let mut images = Images::named("a stream", set.clone().into_source());
+        for _ in 0..2 {
+            let (places, some) = images.some(3, (1, 1)).unwrap().unwrap();
+            assert_eq!((places, some.pixels()), (vec![0, 1, 2], &set.pixels()[..9]));
+            assert_eq!(images.remaining(), Some(10));
+        }
+        assert_eq!(images.read_all((1, 1)).unwrap().pixels(), set.pixels());
     }
 }

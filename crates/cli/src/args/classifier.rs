@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 use riptide::Classifier;
 use riptide::models::OnnxOptions;
-use riptide::models::onnx::{Layout, Output};
+use riptide::models::onnx::{Device, Engine, Layout, Output};
 use riptide::models::preprocess::{ColourOrder, Preprocessing};
 use riptide::pipeline::{ClassifierOptions, Input, Preset};
 
@@ -32,10 +32,37 @@ enum LayoutName {
     Nhwc,
 }
 
+/// What an ONNX file's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OutputName {
+enum OutputKind {
+    /// Numbers that add up to 1
     Probabilities,
+    /// Any numbers
     Logits,
+    /// Logarithms of probabilities
+    LogProbabilities,
+    /// One number: the probability of class 1 of two
+    Probability,
+    /// One number: the logit of class 1 of two
+    Logit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EngineName {
+    /// ONNX Runtime if it is installed, else tract
+    Auto,
+    /// Built in
+    Tract,
+    /// ONNX Runtime, which has to be installed
+    #[value(name = "onnxruntime")]
+    OnnxRuntime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    /// The first NVIDIA GPU, by ONNX Runtime; untested
+    Cuda,
 }
 
 /// The options that name a classifier.
@@ -66,6 +93,18 @@ pub struct ClassifierArgs {
     #[arg(long, alias = "color", value_enum, value_name = "ORDER")]
     colour: Option<ColourName>,
 
+    /// What runs an ONNX file; saved with the monitor
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = EngineName::Auto, hide_default_value = true)]
+    engine: EngineName,
+
+    /// ONNX Runtime's library [default: $ORT_DYLIB_PATH, else that of an installed Python package onnxruntime]
+    #[arg(long, value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
+
+    /// What ONNX Runtime computes on
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = DeviceName::Cpu, hide_default_value = true)]
+    device: DeviceName,
+
     /// Order of the axes of an ONNX file's input if the file does not show it
     #[arg(long, value_enum, value_name = "ORDER")]
     onnx_layout: Option<LayoutName>,
@@ -74,9 +113,13 @@ pub struct ClassifierArgs {
     #[arg(long, value_name = "HxW", value_parser = super::size)]
     onnx_size: Option<(usize, usize)>,
 
-    /// What an ONNX file's output is [default: probabilities if it ends in Softmax, else logits]
-    #[arg(long, value_enum, value_name = "KIND")]
-    onnx_output: Option<OutputName>,
+    /// Name of an ONNX file's output with the class scores if it has several
+    #[arg(long = "output", alias = "onnx-output-name", value_name = "NAME")]
+    output_name: Option<String>,
+
+    /// What an ONNX file's output is [default: measured on images]
+    #[arg(long, alias = "onnx-output", value_enum, value_name = "KIND")]
+    output_kind: Option<OutputKind>,
 }
 
 /// A preprocessing as it was named.
@@ -107,33 +150,62 @@ fn preprocessing(text: &str) -> Result<Named, String> {
 impl ClassifierArgs {
     /// Loads the classifier.
     pub fn load(&self) -> anyhow::Result<Classifier> {
-        let onnx = OnnxOptions {
-            layout: self.onnx_layout.map(|layout| match layout {
-                LayoutName::Nchw => Layout::Nchw,
-                LayoutName::Nhwc => Layout::Nhwc,
-            }),
-            size: self.onnx_size,
-            output: self.onnx_output.map(|output| match output {
-                OutputName::Probabilities => Output::Probabilities,
-                OutputName::Logits => Output::Logits,
-            }),
-            preprocessing: Preprocessing::default(),
-        };
         let path = riptide::locate(&self.classifier)?;
-        if !is_onnx(&path) && (self.onnx_layout.is_some() || self.onnx_size.is_some() || self.onnx_output.is_some()) {
+        if !is_onnx(&path) && self.has_onnx_options() {
             bail!(
-                "--onnx-layout, --onnx-size and --onnx-output are for ONNX files, which {} is not",
+                "--engine, --onnxruntime, --device, --output, --output-kind, --onnx-layout and --onnx-size are for ONNX files, which {} is not",
                 self.classifier.display()
             );
         }
-        let mut options = ClassifierOptions::default().onnx(onnx);
+        let mut options = ClassifierOptions::default().onnx(self.onnx_options());
         options.input = self.input()?;
         options.colours = self.colour.map(|colour| match colour {
             ColourName::Rgb => ColourOrder::Rgb,
             ColourName::Bgr => ColourOrder::Bgr,
             ColourName::Grey => ColourOrder::Grey,
         });
-        Ok(Classifier::open_with(&self.classifier, &options)?)
+        onnx_hint(Classifier::open_with(&self.classifier, &options))
+    }
+
+    fn onnx_options(&self) -> OnnxOptions {
+        let layout = self.onnx_layout.map(|layout| match layout {
+            LayoutName::Nchw => Layout::Nchw,
+            LayoutName::Nhwc => Layout::Nhwc,
+        });
+        let output = self.output_kind.map(|output| match output {
+            OutputKind::Probabilities => Output::Probabilities,
+            OutputKind::Logits => Output::Logits,
+            OutputKind::LogProbabilities => Output::LogProbabilities,
+            OutputKind::Probability => Output::Probability,
+            OutputKind::Logit => Output::Logit,
+        });
+        let engine = match self.engine {
+            EngineName::Auto => Engine::Auto,
+            EngineName::Tract => Engine::Tract,
+            EngineName::OnnxRuntime => Engine::OnnxRuntime,
+        };
+        let device = match self.device {
+            DeviceName::Cpu => Device::Cpu,
+            DeviceName::Cuda => Device::Cuda,
+        };
+        OnnxOptions::default()
+            .layout(layout)
+            .size(self.onnx_size)
+            .output_name(self.output_name.clone())
+            .output(output)
+            .engine(engine)
+            .library(self.onnxruntime.clone())
+            .device(device)
+    }
+
+    fn has_onnx_options(&self) -> bool {
+        self.onnx_layout.is_some()
+            || self.onnx_size.is_some()
+            || self.output_name.is_some()
+            || self.output_kind.is_some()
+            || self.engine != EngineName::Auto
+            || self.onnxruntime.is_some()
+            || self.device != DeviceName::Cpu
     }
 
     fn input(&self) -> anyhow::Result<Option<Input>> {
@@ -150,4 +222,22 @@ impl ClassifierArgs {
 fn is_onnx(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
+}
+
+/// Names the option that settles what an ONNX file leaves open.
+fn onnx_hint(result: riptide::Result<Classifier>) -> anyhow::Result<Classifier> {
+    const OPTIONS: [(&str, &str); 5] = [
+        ("class scores by its name", "--output NAME (also --onnx-output-name)"),
+        ("leaves the layout", "--onnx-layout"),
+        ("leaves the height", "--onnx-size"),
+        ("say whether it is", "--output-kind"),
+        ("are logits, say so", "--output-kind logits"),
+    ];
+    result.map_err(|error| {
+        let text = error.to_string();
+        match OPTIONS.iter().find(|(said, _)| text.contains(said)) {
+            Some((_, option)) => anyhow::anyhow!("{text} ({option})"),
+            None => error.into(),
+        }
+    })
 }

@@ -6,7 +6,7 @@ mod onnx;
 mod resnet;
 
 pub use distilled::DistilledCnnConfig;
-pub use onnx::{Layout, OnnxConfig, OnnxOptions, Output};
+pub use onnx::{Device, Engine, InputType, Layout, OnnxConfig, OnnxOptions, Output};
 pub use resnet::ResNetConfig;
 
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ impl NetworkConfig {
         match self {
             Self::ResNet(config) => config.validate(),
             Self::DistilledCnn(config) => config.validate(),
-            Self::Onnx(config) => config.preprocessing.validate(),
+            Self::Onnx(config) => config.validate(),
         }
     }
 
@@ -72,6 +72,10 @@ impl NetworkConfig {
             shrink: match self {
                 Self::DistilledCnn(config) => config.shrunk(),
                 _ => Shrink::none(height, width),
+            },
+            channels: match self {
+                Self::Onnx(config) => config.channels,
+                _ => 3,
             },
             n_classes,
             preprocessing,

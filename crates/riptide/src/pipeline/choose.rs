@@ -135,7 +135,7 @@ pub fn choose(classifier: &Network, images: &ImageSet, candidates: Vec<Candidate
 /// The class that a network gives each image; none if it gives no probabilities.
 fn answers(network: &Network, images: &ImageSet) -> Result<Vec<Option<usize>>> {
     let rows = match network.predict_proba(images.pixels(), |_| ()) {
-        Err(ModelError::NotProbabilities { .. }) => return Ok(vec![None; images.len()]),
+        Err(ModelError::NotProbabilities { .. } | ModelError::NotFinite { .. }) => return Ok(vec![None; images.len()]),
         rows => rows?,
     };
     let rows = rows.chunks_exact(network.n_classes().max(1));

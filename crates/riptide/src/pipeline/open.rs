@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use riptide_models::onnx::InputType;
 use riptide_models::preprocess::{ColourOrder, Preprocessing};
-use riptide_models::{ModelError, Network, OnnxClassifier, OnnxOptions};
+use riptide_models::{ModelError, Network, NetworkConfig, OnnxClassifier, OnnxOptions};
 
 use super::{Described, Pipeline, Preset};
 use crate::classifier::{Classifier, open_network};
@@ -187,7 +188,10 @@ impl Classifier {
             (named, _) => named,
         };
         let network = open_onnx(&local, &options.onnx, named.as_ref().and_then(Named::size))?;
-        let is_settled = named.is_some();
+        // Bytes as they are leave nothing open.
+        let takes_bytes =
+            matches!(network.config(), NetworkConfig::Onnx(config) if config.input_type == InputType::Uint8);
+        let is_settled = named.is_some() || takes_bytes;
         if let (false, Some(order)) = (is_settled, options.colours) {
             return Err(Error::mismatch(
                 "preprocessing of the classifier",
@@ -209,9 +213,7 @@ fn open_onnx(path: &Path, options: &OnnxOptions, size: Option<(usize, usize)>) -
         Err(error) => error,
     };
     if let (ModelError::Onnx { .. }, None, Some(_)) = (&first, options.size, size) {
-        let mut options = options.clone();
-        options.size = size;
-        if let Ok(classifier) = OnnxClassifier::load(path, options) {
+        if let Ok(classifier) = OnnxClassifier::load(path, options.clone().size(size)) {
             return Ok(classifier.into());
         }
     }

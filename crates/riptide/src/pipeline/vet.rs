@@ -2,6 +2,7 @@
 
 use riptide_datasets::ImageSet;
 use riptide_detectors::argmax;
+use riptide_models::onnx::Check;
 use riptide_stats::{Interval, wilson};
 use serde::Serialize;
 
@@ -12,6 +13,8 @@ use crate::images::Images;
 
 /// Labelled images that are looked at, at most.
 const SAMPLE: usize = 512;
+/// Images that an ONNX file is checked on if there are no labels.
+const CHECKED: usize = 64;
 /// How far from chance to always right the accuracy must reach.
 const SHARE: f64 = 1.0 / 3.0;
 
@@ -79,34 +82,43 @@ pub struct InputCheck {
     pub unused_labels: Option<String>,
 }
 
-/// Chooses the preprocessing of a classifier that is undecided, and measures its accuracy, on a sample of the images.
+/// Chooses the preprocessing of a classifier that is undecided, checks how an ONNX file is computed, and measures the classifier's
+/// accuracy, each on a sample of the images.
 ///
 /// `class_names` are the classifier's, in the order of its outputs.
 pub(crate) fn vet(
     mut classifier: Classifier,
-    images: &Images<'_>,
+    images: &mut Images<'_>,
     class_names: Option<&[String]>,
     force: bool,
-) -> Result<(Classifier, InputCheck)> {
-    let n_classes = classifier.n_classes();
-    let mut check = InputCheck::default();
-    let sample = images.labelled_sample(SAMPLE, classifier.input_size())?;
+) -> Result<(Classifier, InputCheck, Option<Check>)> {
+    let (n_classes, size) = (classifier.n_classes(), classifier.input_size());
+    let mut found = InputCheck::default();
+    let sample = images.labelled_sample(SAMPLE, size)?;
     let usable = sample.and_then(|(places, sample)| {
         let labels = labels(&sample, class_names.or(classifier.class_names()), n_classes);
-        labels
-            .map_err(|reason| check.unused_labels = Some(reason))
-            .ok()
-            .flatten()
-            .map(|labels| (places, sample, labels))
+        let labels = labels.map_err(|reason| found.unused_labels = Some(reason)).ok()?;
+        labels.map(|labels| (places, sample, labels))
     });
     let Some((places, sample, labels)) = usable else {
-        if classifier.is_settled {
-            return Ok((classifier, check));
+        if !classifier.is_settled {
+            return Err(classifier.undecided(match found.unused_labels {
+                Some(reason) => format!("the images' labels, which would tell, cannot be used: {reason}"),
+                None => "the images have no labels, which would tell".into(),
+            }));
         }
-        return Err(classifier.undecided(match check.unused_labels {
-            Some(reason) => format!("the images' labels, which would tell, cannot be used: {reason}"),
-            None => "the images have no labels, which would tell".into(),
-        }));
+        let check = match classifier
+            .is_onnx()
+            .then(|| images.some(CHECKED, size))
+            .transpose()?
+            .flatten()
+        {
+            None => None,
+            Some((places, some)) => classifier
+                .verify(&some)
+                .map_err(|error| located(error, &places, images))?,
+        };
+        return Ok((classifier, found, check));
     };
     let names = (0..n_classes).map(|class| class.to_string()).collect();
     let sample = sample.with_labels(labels.clone(), names)?;
@@ -115,14 +127,17 @@ pub(crate) fn vet(
     {
         let choice = choose(network, &sample, candidates(network.channels()))?;
         classifier = classifier.with_preprocessing(choice.chosen.preprocessing)?;
-        check.choice = Some(choice);
+        found.choice = Some(choice);
     }
+    let check = classifier
+        .verify(&sample)
+        .map_err(|error| located(error, &places, images))?;
     let rows = classifier
         .predict_proba(&sample, |_| ())
-        .map_err(|error| error.at(|image| places.get(image).copied().unwrap_or(image), images.files()))?;
+        .map_err(|error| located(error, &places, images))?;
     let answers: Vec<usize> = rows.chunks_exact(n_classes.max(1)).map(argmax).collect();
     let accuracy = Accuracy::of(&answers, &labels, n_classes);
-    check.accuracy = Some(accuracy);
+    found.accuracy = Some(accuracy);
     if accuracy.is_low() && !force {
         return Err(Error::LowAccuracy {
             accuracy,
@@ -131,7 +146,12 @@ pub(crate) fn vet(
                 .map(|preprocessing| preprocessing.to_string()),
         });
     }
-    Ok((classifier, check))
+    Ok((classifier, found, check))
+}
+
+/// An error about a sample as one about all images.
+fn located(error: Error, places: &[usize], images: &Images<'_>) -> Error {
+    error.at(|image| places.get(image).copied().unwrap_or(image), images.files())
 }
 
 /// Each image's class as the classifier numbers it; `None` if there are no labels. The error says why they cannot be used.
