@@ -205,3 +205,34 @@ fn the_operators_of_common_classifiers_are_read() {
         assert!(known.iter().any(|operator| operator == name), "{name}");
     }
 }
+
+#[test]
+fn a_network_of_one_channel_takes_grey_values() {
+    use riptide_models::preprocess::{ColourOrder, PixelRange, Pixels};
+    let bytes: Vec<u8> = (0..2 * 2 * 3 * 3).map(|k| (k * k * 7 % 256) as u8).collect();
+    let images = Tensor::from_slice(&bytes, (2, 2, 3, 3), &Device::Cpu).unwrap();
+    let grey = ColourOrder::Grey.arrange(&bytes);
+    // Whatever order of the colours is said, and with the first constants.
+    let pixels = Pixels::default()
+        .order(ColourOrder::Bgr)
+        .range(PixelRange::Signed)
+        .mean([0.5, 9.0, 9.0]);
+    let expected: Vec<f32> = grey.iter().step_by(3).map(|&b| f32::from(b) / 127.5 - 1.5).collect();
+    for (name, layout) in [("grey_nchw.onnx", Layout::Nchw), ("grey_nhwc.onnx", Layout::Nhwc)] {
+        let options = OnnxOptions::default().preprocessing(pixels.into());
+        let classifier = OnnxClassifier::load(fixture(name), options).unwrap();
+        assert_eq!((classifier.config().layout, classifier.config().channels), (layout, 1));
+        let network = Network::from(classifier);
+        assert_eq!(
+            (network.channels(), network.input_size(), network.n_classes()),
+            (1, (2, 3), 6)
+        );
+        assert_close(&network.logits(&images).unwrap(), &expected, 1e-6);
+        let scaled = Tensor::from_slice(&expected, (2, 1, 2, 3), &Device::Cpu).unwrap();
+        assert_close(&network.logits(&scaled).unwrap(), &expected, 1e-6);
+        let folder = tempfile::tempdir().unwrap();
+        network.save(folder.path()).unwrap();
+        let again = Network::load(folder.path()).unwrap();
+        assert_eq!((again.digest(), again.channels()), (network.digest(), 1));
+    }
+}
