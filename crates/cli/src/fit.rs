@@ -75,8 +75,8 @@ pub struct FitArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     dense: Option<u32>,
 
-    /// Divide the images' height and width by this number before the distilled network [default: the least that brings them to
-    /// 64 pixels or fewer]
+    /// Divide the images' height and width by this number before the distilled network [default: what brings the longer side
+    /// nearest to 32 pixels]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     shrink: Option<u32>,
 

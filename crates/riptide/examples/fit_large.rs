@@ -1,6 +1,8 @@
 //! Fits a monitor to images of 224 x 224 pixels that are made as they are read, and says how long it took and how much memory.
 //!
 //! cargo run --release -p riptide-drift --example fit_large -- 5000
+//!
+//! A second number makes images smaller by another factor than the usual one before the distilled network.
 
 use std::time::Instant;
 
@@ -39,10 +41,8 @@ fn enlarge(image: &[u8]) -> Vec<u8> {
 }
 
 fn main() -> Result<(), riptide::Error> {
-    let n = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(2000);
+    let number = |place: usize| std::env::args().nth(place).and_then(|text| text.parse::<usize>().ok());
+    let (n, shrink) = (number(1).unwrap_or(2000), number(2));
     // The classifier of the small images, on every seventh pixel.
     let (network, _) = shipped_networks(&pretrained::SHAPES)?;
     let classifier = Classifier::from_fn(10, (SIDE, SIDE), move |images| {
@@ -54,9 +54,11 @@ fn main() -> Result<(), riptide::Error> {
             .collect();
         Ok(network.predict_proba(&pixels, |_| ())?)
     });
-    let images = Images::named("generated images", Large { next: 0, end: n });
+    let images = Images::named("generated images", Large { next: 0, end: n as u64 });
     let start = Instant::now();
-    let fitted = Fit::default().run_with(classifier, images, None, &mut Silent)?;
+    let fitted = Fit::default()
+        .shrink(shrink)
+        .run_with(classifier, images, None, &mut Silent)?;
     println!(
         "{n} images of {SIDE} x {SIDE}: fitted in {:.1} s, {} epochs, agreement {:.3} on the reference",
         start.elapsed().as_secs_f64(),

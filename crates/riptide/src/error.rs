@@ -81,7 +81,7 @@ pub enum Error {
         expected: &'static str,
     },
 
-    /// A distilled network is no nearer to its classifier after its training than before.
+    /// A distilled network is clearly further from its classifier after its training than before.
     #[error(
         "the distilled network learned nothing: its divergence from the classifier was {began:.3} before the training and is \
          {ended:.3} after it; lower the learning rate"

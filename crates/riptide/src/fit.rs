@@ -192,13 +192,13 @@ impl Fit {
     /// Fits a monitor to a classifier on clean images, part of which are kept apart as its reference.
     ///
     /// The images are read once, a chunk at a time, and may be more than fit into memory: what is held of each is the size that
-    /// the distilled network sees (at most 64 x 64 pixels by default) and the classifier's outputs. Only those that are kept apart
+    /// the distilled network sees (about 32 x 32 pixels by default) and the classifier's outputs. Only those that are kept apart
     /// are held at their full size. A stream that does not say how many images it has goes through a temporary file.
     ///
     /// # Errors
     /// [`Error::Images`] and [`Error::ImageSize`] for images that cannot be read or have another size than the classifier
     /// takes, [`Error::TooFew`], [`Error::Classifier`] or [`Error::Network`] if a network fails or the training diverges,
-    /// [`Error::NothingLearned`] if it ends no better than it began, [`Error::Option`] for an option out of range.
+    /// [`Error::NothingLearned`] if it ends clearly worse than it began, [`Error::Option`] for an option out of range.
     pub fn run<'a>(&self, classifier: impl Into<Classifier>, images: impl Into<Images<'a>>) -> Result<Monitor> {
         Ok(self.run_with(classifier, images, None, &mut Silent)?.monitor)
     }

@@ -82,7 +82,7 @@ fn large_images_are_made_smaller_and_asked_about_once_a_version() {
     let NetworkConfig::DistilledCnn(config) = fitted.monitor.distilled().config() else {
         panic!("a distilled network")
     };
-    assert_eq!((config.shrink, config.inner_size()), (3, (30, 44)));
+    assert_eq!((config.shrink, config.inner_size()), (4, (23, 33)));
     assert_eq!(fitted.monitor.input_size(), size);
     // 36 to learn from and their mirror images, 12 to choose the epoch by; the reference when it is scored, as the monitor's probe, and
     // twice to measure the cost.

@@ -9,8 +9,6 @@ use crate::error::ModelError;
 use crate::preprocess::Preprocessing;
 use crate::shrink::Shrink;
 
-/// The longer side of the images that a network of [`DistilledCnnConfig::sized`] sees, at most.
-const LARGEST_SIDE: usize = 64;
 /// Most units of its first dense layer: beyond them the layer would be the larger part of the network.
 const MOST_UNITS: usize = 512;
 
@@ -82,8 +80,8 @@ impl Default for DistilledCnnConfig {
 impl DistilledCnnConfig {
     /// A network sized by its images and classes, with all else as published.
     ///
-    /// Images of up to 64 pixels a side are taken as they are; larger ones are made smaller by the least whole factor that brings them to
-    /// 64 pixels or fewer. The first dense layer has a unit for each class, at least the published 40 and at most 512, because no
+    /// Images are made smaller by the whole factor that brings their longer side nearest to the published 32 pixels: three small kernels see
+    /// 22 pixels together, which of a larger image is too small a part. The first dense layer has a unit for each class, at least the published 40 and at most 512, because no
     /// activation follows it: with fewer units than classes the network could not give all classes independent answers. For 32 x 32 pixels
     /// and up to 40 classes this is the published network.
     ///
@@ -91,7 +89,7 @@ impl DistilledCnnConfig {
     /// use riptide_models::DistilledCnnConfig;
     /// assert_eq!(DistilledCnnConfig::sized(10, (32, 32)), DistilledCnnConfig::default());
     /// let large = DistilledCnnConfig::sized(1000, (224, 224));
-    /// assert_eq!((large.shrink, large.inner_size(), large.n_dense), (4, (56, 56), 512));
+    /// assert_eq!((large.shrink, large.inner_size(), large.n_dense), (7, (32, 32), 512));
     /// ```
     #[must_use]
     pub fn sized(n_classes: usize, (height, width): (usize, usize)) -> Self {
@@ -100,7 +98,9 @@ impl DistilledCnnConfig {
             n_classes,
             height,
             width,
-            shrink: height.max(width).div_ceil(LARGEST_SIDE).max(1),
+            shrink: (height.max(width) + published.width / 2)
+                .div_euclid(published.width)
+                .max(1),
             n_dense: n_classes.clamp(published.n_dense, MOST_UNITS),
             ..published
         }

@@ -161,8 +161,8 @@ impl Training {
     /// [`Error::Option`] for an option out of range, [`Error::Mismatch`] for images without labels if these are the lesson or
     /// for validation images that are missing while patience asks for them, [`Error::Malformed`] if the folder holds a
     /// checkpoint that must not be there or none that must, [`Error::Network`] if the training diverges or the checkpoint is
-    /// of another training, [`Error::NothingLearned`] if a network that learns from a classifier is no nearer to it at the end
-    /// than at the start.
+    /// of another training, [`Error::NothingLearned`] if a network that learns from a classifier is clearly further from it at
+    /// the end than at the start.
     pub fn run(
         &self,
         network: &Network,
