@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use riptide_files::FileError;
 
+use crate::picture::PictureError;
+
 /// The result of everything in this crate that reads, writes or builds image sets.
 pub type Result<T, E = DatasetError> = std::result::Result<T, E>;
 
@@ -147,7 +149,7 @@ pub enum DatasetError {
     #[error("{} of the image files cannot be read:{}", files.len(), list(files))]
     Unreadable {
         /// Each file with the reason, in sorted order.
-        files: Vec<(PathBuf, String)>,
+        files: Vec<(PathBuf, PictureError)>,
     },
 
     /// An option was out of its range.
@@ -173,6 +175,17 @@ impl DatasetError {
         Self::Io { path, source }
     }
 
+    /// The error of options that are out of their range.
+    pub(crate) fn picture_option(error: PictureError) -> Self {
+        match error {
+            PictureError::InvalidOption { option, reason } => Self::InvalidOption { option, reason },
+            error => Self::InvalidOption {
+                option: "pictures",
+                reason: error.to_string(),
+            },
+        }
+    }
+
     pub(crate) fn malformed(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Malformed {
             path: path.as_ref().to_path_buf(),
@@ -188,7 +201,7 @@ impl From<FileError> for DatasetError {
 }
 
 /// At most ten of the files, each on its own line.
-fn list(files: &[(PathBuf, String)]) -> String {
+fn list(files: &[(PathBuf, PictureError)]) -> String {
     const SHOWN: usize = 10;
     let mut text: String = files
         .iter()

@@ -5,48 +5,23 @@
 //! values are scaled down.
 
 use std::collections::VecDeque;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::imageops::FilterType;
-use image::{ImageFormat, ImageReader, Limits, RgbImage};
+use image::ImageFormat;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{DatasetError, Result};
 use crate::image_set::ImageSet;
+use crate::picture::{self, Picture, PictureError, PictureOptions};
 use crate::source::ImageSource;
-
-/// The largest image that is decoded: pixels on a side, and bytes.
-const MAX_SIDE: u32 = 32_768;
-const MAX_DECODED_BYTES: u64 = 1 << 30;
-/// The longest image file that is read.
-const MAX_FILE_BYTES: u64 = 1 << 30;
-
-/// What to do with images of different sizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resize {
-    /// Keep them as they are; all must have the size of the first.
-    #[default]
-    Keep,
-    /// Stretch each to this size with a triangle (bilinear) filter, widened if the image shrinks, so that every pixel
-    /// counts. The aspect ratio is not kept. Images that have the size already stay byte for byte.
-    To {
-        /// Rows.
-        height: u32,
-        /// Columns.
-        width: u32,
-    },
-}
 
 /// Loads a folder, a flat folder or a glob pattern whole. See [`ImageFolder::open`].
 ///
 /// # Errors
 /// As [`ImageFolder::open`]; files that cannot be decoded are all named in one error.
-pub fn load(path: impl AsRef<Path>, resize: Resize) -> Result<ImageSet> {
+pub fn load(path: impl AsRef<Path>, pictures: PictureOptions) -> Result<ImageSet> {
     let path = path.as_ref();
-    let mut source = ImageFolder::open(path, resize)?;
+    let mut source = ImageFolder::open(path, pictures)?;
     let count = source.waiting.len();
     source.next_chunk(count)?.ok_or_else(|| empty(path))
 }
@@ -57,8 +32,9 @@ pub struct ImageFolder {
     waiting: VecDeque<(PathBuf, u32)>,
     class_names: Vec<String>,
     skipped: Vec<PathBuf>,
-    resize: Resize,
-    size: Option<(u32, u32)>,
+    pictures: PictureOptions,
+    /// Rows and columns of the pictures read so far.
+    size: Option<(u64, u64)>,
 }
 
 impl ImageFolder {
@@ -74,23 +50,15 @@ impl ImageFolder {
     ///
     /// # Errors
     /// Returns an error if the path does not exist or cannot be read, if there are images both beside and inside class folders,
-    /// if there are no images, or if the size to resize to is 0 or over 32,768.
-    pub fn open(path: impl AsRef<Path>, resize: Resize) -> Result<Self> {
+    /// if there are no images, or if the options are out of their range.
+    pub fn open(path: impl AsRef<Path>, pictures: PictureOptions) -> Result<Self> {
         let path = path.as_ref();
-        if let Resize::To { height, width } = resize
-            && (!(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width))
-        {
-            let reason = format!("{height} x {width} is not between 1 and {MAX_SIDE} pixels a side");
-            return Err(DatasetError::InvalidOption {
-                option: "resize",
-                reason,
-            });
-        }
+        pictures.check().map_err(DatasetError::picture_option)?;
         let mut folder = Self {
             waiting: VecDeque::new(),
             class_names: Vec::new(),
             skipped: Vec::new(),
-            resize,
+            pictures,
             size: None,
         };
         match std::fs::metadata(path) {
@@ -185,8 +153,8 @@ impl ImageSource for ImageFolder {
         while wanted > 0 {
             let files: Vec<_> = self.waiting.drain(..wanted.min(TOGETHER)).collect();
             wanted -= files.len();
-            let resize = self.resize;
-            let images: Vec<_> = files.par_iter().map(|(file, _)| decode(file, resize)).collect();
+            let pictures = self.pictures;
+            let images: Vec<_> = files.par_iter().map(|(file, _)| decode(file, &pictures)).collect();
             for ((file, label), image) in files.into_iter().zip(images) {
                 let image = match image {
                     Ok(image) => image,
@@ -195,25 +163,25 @@ impl ImageSource for ImageFolder {
                         continue;
                     }
                 };
-                let (width, height) = *self.size.get_or_insert(image.dimensions());
-                if image.dimensions() != (width, height) {
-                    let (w, h) = image.dimensions();
+                let (h, w) = (image.height() as u64, image.width() as u64);
+                let (height, width) = *self.size.get_or_insert((h, w));
+                if (h, w) != (height, width) {
                     return Err(DatasetError::WrongShape {
                         path: file,
                         expected: format!(
                             "[{height}, {width}, 3] as the images before it; or ask for a size to resize to"
                         ),
-                        found: vec![h.into(), w.into(), 3],
+                        found: vec![h, w, 3],
                     });
                 }
-                pixels.extend_from_slice(image.as_raw());
+                pixels.extend_from_slice(image.pixels());
                 labels.push(label);
             }
         }
         if !unreadable.is_empty() {
             return Err(DatasetError::Unreadable { files: unreadable });
         }
-        let Some((width, height)) = self.size.filter(|_| !labels.is_empty()) else {
+        let Some((height, width)) = self.size.filter(|_| !labels.is_empty()) else {
             return Ok(None);
         };
         let (height, width) = (height as usize, width as usize);
@@ -232,31 +200,17 @@ impl ImageSource for ImageFolder {
     }
 }
 
-/// Decodes one file to 8-bit RGB; the error is what was wrong with it.
-fn decode(path: &Path, resize: Resize) -> std::result::Result<RgbImage, String> {
-    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if length > MAX_FILE_BYTES {
-        return Err(format!("{length} bytes, at most {MAX_FILE_BYTES} are read"));
+/// Decodes one file.
+fn decode(path: &Path, options: &PictureOptions) -> std::result::Result<Picture, PictureError> {
+    let io = |error: std::io::Error| PictureError::Io {
+        reason: error.to_string(),
+    };
+    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    if bytes > options.max_bytes {
+        let limit = options.max_bytes;
+        return Err(PictureError::TooLong { bytes, limit });
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    if bytes.is_empty() {
-        return Err("the file is empty".to_owned());
-    }
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| error.to_string())?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    reader.limits(limits);
-    let image = reader.decode().map_err(|error| error.to_string())?.into_rgb8();
-    Ok(match resize {
-        Resize::To { height, width } if image.dimensions() != (width, height) => {
-            image::imageops::resize(&image, width, height, FilterType::Triangle)
-        }
-        _ => image,
-    })
+    picture::decode(&std::fs::read(path).map_err(io)?, options)
 }
 
 /// The files and the folders in a folder, each sorted by name, without those whose names start with a dot.

@@ -57,6 +57,7 @@ pub mod image_folder;
 pub mod image_set;
 pub mod npy;
 mod open;
+pub mod picture;
 pub mod shapes;
 pub mod source;
 
@@ -64,6 +65,7 @@ pub use cache::cache_dir;
 pub use error::{DatasetError, Result};
 pub use image_set::ImageSet;
 pub use open::{OpenOptions, open};
+pub use picture::{Filter, Framing, Orient, PictureOptions};
 pub use source::ImageSource;
 
 /// How an address on the Hugging Face Hub starts.

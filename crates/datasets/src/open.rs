@@ -5,25 +5,50 @@ use std::path::Path;
 
 use crate::cifar10::{self, Cifar10Source, Split};
 use crate::error::Result;
-use crate::image_folder::{ImageFolder, Resize};
+use crate::image_folder::ImageFolder;
 use crate::npy::{NpyImages, NpyStream};
+use crate::picture::{Framing, PictureOptions};
 use crate::source::ImageSource;
 
 /// How [`open`] reads what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenOptions {
-    /// The part of CIFAR-10, if the path is CIFAR-10.
+    /// The part of CIFAR-10, if the path is CIFAR-10; [`Split::Test`] by default.
     pub split: Split,
-    /// What to do with image files of different sizes.
-    pub resize: Resize,
+    /// How image files are decoded and framed.
+    pub pictures: PictureOptions,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             split: Split::Test,
-            resize: Resize::Keep,
+            pictures: PictureOptions::default(),
         }
+    }
+}
+
+impl OpenOptions {
+    /// Sets [`split`](Self::split).
+    #[must_use]
+    pub fn split(mut self, split: Split) -> Self {
+        self.split = split;
+        self
+    }
+
+    /// Sets [`pictures`](Self::pictures).
+    #[must_use]
+    pub fn pictures(mut self, pictures: PictureOptions) -> Self {
+        self.pictures = pictures;
+        self
+    }
+
+    /// Sets the framing of [`pictures`](Self::pictures).
+    #[must_use]
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.pictures.framing = framing;
+        self
     }
 }
 
@@ -64,7 +89,7 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn Imag
         if cifar10::is_in(path, options.split) {
             return Ok(Box::new(Cifar10Source::open(path, options.split)?));
         }
-        return Ok(Box::new(ImageFolder::open(path, options.resize)?));
+        return Ok(Box::new(ImageFolder::open(path, options.pictures)?));
     }
     let mut start = Vec::new();
     if let Ok(file) = std::fs::File::open(path) {
@@ -80,5 +105,5 @@ pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Box<dyn Imag
     if path.extension().is_some_and(|extension| extension == "bin") {
         return Ok(Box::new(Cifar10Source::open_batch(path)?));
     }
-    Ok(Box::new(ImageFolder::open(path, options.resize)?))
+    Ok(Box::new(ImageFolder::open(path, options.pictures)?))
 }

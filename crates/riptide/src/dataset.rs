@@ -4,11 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use riptide_datasets::OpenOptions;
 use riptide_datasets::cifar10::{self, Split};
-use riptide_datasets::image_folder::Resize;
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX, TRAIN_FIRST_INDEX};
-use riptide_datasets::{DatasetError, ImageSet, cache_dir};
+use riptide_datasets::{DatasetError, Framing, ImageSet, OpenOptions, cache_dir};
 use riptide_models::Network;
 use riptide_pretrained::Pretrained;
 
@@ -123,11 +121,9 @@ impl Dataset {
 
     fn read(&self, split: Split, size: (usize, usize)) -> Result<ImageSet> {
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let resize = Resize::To {
-            height: side(size.0),
-            width: side(size.1),
-        };
-        Images::open_with(self.to_string(), OpenOptions { split, resize })?.read_all(size)
+        let framing = Framing::stretch(side(size.0), side(size.1));
+        let options = OpenOptions::default().split(split).framing(framing);
+        Images::open_with(self.to_string(), options)?.read_all(size)
     }
 
     /// The networks that ship with Riptide for these images: classifier, then distilled network; none for images at a path

@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use riptide::datasets::ImageSource;
-use riptide::datasets::OpenOptions;
 use riptide::datasets::cifar10::Split;
-use riptide::datasets::image_folder::Resize;
+use riptide::datasets::{Framing, ImageSource, OpenOptions};
 use riptide::{Error, Images};
 
 /// Which part of CIFAR-10.
@@ -47,19 +45,15 @@ impl Reading {
     fn options(self, size: Option<(usize, usize)>) -> OpenOptions {
         // A side that does not fit is one that the reader refuses.
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        OpenOptions {
-            split: match self.split {
-                Part::Train => Split::Train,
-                Part::Test => Split::Test,
-            },
-            resize: match size {
-                Some((height, width)) if self.resize => Resize::To {
-                    height: side(height),
-                    width: side(width),
-                },
-                _ => Resize::Keep,
-            },
-        }
+        let split = match self.split {
+            Part::Train => Split::Train,
+            Part::Test => Split::Test,
+        };
+        let framing = match size {
+            Some((height, width)) if self.resize => Framing::stretch(side(height), side(width)),
+            _ => Framing::Keep,
+        };
+        OpenOptions::default().split(split).framing(framing)
     }
 
     /// Opens images for networks that take images of `size` (height, width).

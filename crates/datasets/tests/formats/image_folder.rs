@@ -3,9 +3,14 @@ use std::path::Path;
 
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use riptide_datasets::DatasetError;
-use riptide_datasets::image_folder::{ImageFolder, Resize, load};
+use riptide_datasets::image_folder::{ImageFolder, load};
+use riptide_datasets::{Framing, PictureOptions};
 
 use super::{assert_chunks, assert_error};
+
+fn to(height: u32, width: u32) -> PictureOptions {
+    PictureOptions::default().framing(Framing::stretch(height, width))
+}
 
 fn plain(path: &Path, width: u32, height: u32, colour: [u8; 3]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -27,12 +32,12 @@ fn a_folder_a_class_in_sorted_order() {
     fs::create_dir(root.join("empty")).unwrap();
     fs::write(root.join("cat/notes.txt"), "meow").unwrap();
     fs::write(root.join("cat/.hidden.png"), "no image").unwrap();
-    let set = load(root, Resize::Keep).unwrap();
+    let set = load(root, PictureOptions::default()).unwrap();
     assert_eq!(set.shape(), [5, 3, 4, 3]);
     assert_eq!(set.class_names(), ["ant", "cat", "dog"]);
     assert_eq!(set.labels().unwrap(), [0, 1, 1, 2, 2]);
     assert_eq!(set.images().map(|image| image[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-    let source = ImageFolder::open(root, Resize::Keep).unwrap();
+    let source = ImageFolder::open(root, PictureOptions::default()).unwrap();
     assert_eq!(source.skipped(), [root.join("cat/notes.txt")]);
     assert_eq!(source.files().next().unwrap(), root.join("ant/x.jpg"));
     assert_chunks(source, 2, &set);
@@ -49,11 +54,22 @@ fn flat_folders_globs_and_single_files_have_no_labels() {
         assert_eq!((set.labels(), set.class_names().len()), (None, 0));
         set.images().map(|image| image[0]).collect::<Vec<_>>()
     };
-    assert_eq!(first(load(root, Resize::Keep).unwrap()), [1, 2, 0]);
-    assert_eq!(first(load(root.join("[12].png"), Resize::Keep).unwrap()), [2, 0]);
-    assert_eq!(first(load(root.join("0.png"), Resize::Keep).unwrap()), [1]);
-    assert_error(load(root.join("*.bmp"), Resize::Keep), "*.bmp", "no images");
-    assert_error(load(root.join("***"), Resize::Keep), "***", "not a glob pattern");
+    assert_eq!(first(load(root, PictureOptions::default()).unwrap()), [1, 2, 0]);
+    assert_eq!(
+        first(load(root.join("[12].png"), PictureOptions::default()).unwrap()),
+        [2, 0]
+    );
+    assert_eq!(first(load(root.join("0.png"), PictureOptions::default()).unwrap()), [1]);
+    assert_error(
+        load(root.join("*.bmp"), PictureOptions::default()),
+        "*.bmp",
+        "no images",
+    );
+    assert_error(
+        load(root.join("***"), PictureOptions::default()),
+        "***",
+        "not a glob pattern",
+    );
 }
 
 #[test]
@@ -64,7 +80,7 @@ fn resizing_averages_and_leaves_what_fits() {
     stripes.save(folder.path().join("a.png")).unwrap();
     let small = RgbImage::from_fn(8, 8, |x, y| Rgb([x as u8 * 30, y as u8 * 30, 200]));
     small.save(folder.path().join("b.png")).unwrap();
-    let set = load(folder.path(), Resize::To { height: 8, width: 8 }).unwrap();
+    let set = load(folder.path(), to(8, 8)).unwrap();
     assert_eq!(set.shape(), [2, 8, 8, 3]);
     // At the edges the filter sees one column less of one colour.
     assert!(
@@ -73,14 +89,10 @@ fn resizing_averages_and_leaves_what_fits() {
         &set.image(0).unwrap()[..24]
     );
     assert_eq!(set.image(1).unwrap(), small.as_raw());
-    let wide = load(folder.path(), Resize::To { height: 2, width: 5 }).unwrap();
+    let wide = load(folder.path(), to(2, 5)).unwrap();
     assert_eq!(wide.shape(), [2, 2, 5, 3]);
     for (height, width) in [(0, 8), (8, 0), (1 << 20, 8)] {
-        assert_error(
-            load(folder.path(), Resize::To { height, width }),
-            "resize",
-            "between 1 and",
-        );
+        assert_error(load(folder.path(), to(height, width)), "framing", "between 1 and");
     }
 }
 
@@ -97,7 +109,7 @@ fn other_pixel_formats_become_rgb() {
     image::DynamicImage::ImageRgb16(deep)
         .save(folder.path().join("c.png"))
         .unwrap();
-    let set = load(folder.path(), Resize::Keep).unwrap();
+    let set = load(folder.path(), PictureOptions::default()).unwrap();
     assert_eq!(set.pixels(), [10, 20, 30, 77, 77, 77, 255, 128, 0]);
 }
 
@@ -115,7 +127,7 @@ fn unreadable_files_are_all_named() {
     let mut bomb = bytes.clone();
     bomb[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
     fs::write(root.join("a/bomb.png"), bomb).unwrap();
-    let error = load(root, Resize::Keep).unwrap_err();
+    let error = load(root, PictureOptions::default()).unwrap_err();
     let DatasetError::Unreadable { files } = &error else {
         panic!("{error}")
     };
@@ -135,12 +147,24 @@ fn unreadable_files_are_all_named() {
 fn folders_that_make_no_sense_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    assert_error(load(root, Resize::Keep), "", "no images; expected image files");
-    assert_error(load(root.join("nowhere"), Resize::Keep), "nowhere", "no such file");
+    assert_error(
+        load(root, PictureOptions::default()),
+        "",
+        "no images; expected image files",
+    );
+    assert_error(
+        load(root.join("nowhere"), PictureOptions::default()),
+        "nowhere",
+        "no such file",
+    );
     plain(&root.join("a/1.png"), 4, 4, [0; 3]);
     plain(&root.join("a/2.png"), 4, 5, [0; 3]);
-    assert_error(load(root, Resize::Keep), "2.png", "ask for a size to resize to");
-    assert_eq!(load(root, Resize::To { height: 4, width: 4 }).unwrap().len(), 2);
+    assert_error(
+        load(root, PictureOptions::default()),
+        "2.png",
+        "ask for a size to resize to",
+    );
+    assert_eq!(load(root, to(4, 4)).unwrap().len(), 2);
     plain(&root.join("stray.png"), 4, 4, [0; 3]);
-    assert_error(load(root, Resize::Keep), "stray.png", "beside them");
+    assert_error(load(root, PictureOptions::default()), "stray.png", "beside them");
 }

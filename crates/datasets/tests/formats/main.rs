@@ -8,6 +8,7 @@ mod cifar10_c;
 mod image_folder;
 mod npy;
 mod open;
+mod pictures;
 mod real;
 
 use riptide_datasets::{DatasetError, ImageSet, ImageSource};
