@@ -1,10 +1,10 @@
-//! `riptide corrupt`: the corruptions of CIFAR-10-C on any images.
+//! `riptide corrupt`: the corruptions of CIFAR-10-C, and our own, on any images.
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use riptide::corruptions::{Cifar10cWriter, Corruption, CorruptionError, Corruptor, Severity};
+use riptide::corruptions::{Cifar10cWriter, Corruption, CorruptionError, Corruptor, Extended, Family, Severity};
 use riptide::datasets::npy::NpyWriter;
 use riptide::files::{Progress, Unit};
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub struct CorruptArgs {
     #[command(flatten)]
     images: ImagesArgs,
 
-    /// The corruption, or all
+    /// The corruption; all: the nineteen of CIFAR-10-C; extended: the others
     #[arg(long, value_name = "NAME", value_parser = corruption())]
     corruption: Which,
 
@@ -48,11 +48,14 @@ pub struct CorruptArgs {
     common: Common,
 }
 
-/// One corruption or all.
+/// One corruption or several.
 #[derive(Debug, Clone, Copy)]
 enum Which {
-    One(Corruption),
+    One(Family),
+    /// The nineteen of CIFAR-10-C.
     All,
+    /// Our own.
+    Extended,
 }
 
 /// One severity or all.
@@ -60,9 +63,10 @@ enum Which {
 struct Severities(Option<Severity>);
 
 fn corruption() -> impl TypedValueParser<Value = Which> {
-    let names = Corruption::ALL.map(Corruption::name);
-    PossibleValuesParser::new(names.into_iter().chain(["all"])).try_map(|name| match name.as_str() {
+    let names = Family::all().map(Family::name);
+    PossibleValuesParser::new(names.chain(["all", "extended"])).try_map(|name| match name.as_str() {
         "all" => Ok::<_, CorruptionError>(Which::All),
+        "extended" => Ok(Which::Extended),
         name => name.parse().map(Which::One),
     })
 }
@@ -74,7 +78,7 @@ fn severities(text: &str) -> Result<Severities, String> {
 #[derive(Debug, Serialize)]
 struct Report {
     out: PathBuf,
-    corruptions: Vec<Corruption>,
+    corruptions: Vec<Family>,
     severities: Vec<Severity>,
     seed: u64,
     images: u64,
@@ -89,8 +93,8 @@ pub fn run(args: CorruptArgs) -> anyhow::Result<Ending> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
     let report = match (args.corruption, is_npy) {
-        (Which::One(corruption), true) => to_npy(&args, &corruptor, corruption)?,
-        (Which::All, true) => bail!(
+        (Which::One(family), true) => to_npy(&args, &corruptor, family)?,
+        (Which::All | Which::Extended, true) => bail!(
             "--out {}: a .npy file holds one corruption; give a folder",
             args.out.display()
         ),
@@ -100,7 +104,7 @@ pub fn run(args: CorruptArgs) -> anyhow::Result<Ending> {
     if out.is_json() {
         out.document(&report)?;
     } else {
-        let names: Vec<&str> = report.corruptions.iter().map(|corruption| corruption.name()).collect();
+        let names: Vec<&str> = report.corruptions.iter().map(|family| family.name()).collect();
         let what = if names.is_empty() {
             "nothing new".to_owned()
         } else {
@@ -118,7 +122,7 @@ pub fn run(args: CorruptArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> anyhow::Result<Report> {
+fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, family: Family) -> anyhow::Result<Report> {
     let severities = args
         .severity
         .0
@@ -148,7 +152,7 @@ fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> 
                 Some(writer) => writer,
                 None => writer.insert(NpyWriter::create(&args.out, rows, chunk.height(), chunk.width())?),
             };
-            writer.append(&corruptor.apply_from(&chunk, first, corruption, severity)?)?;
+            writer.append(&corruptor.apply_from(&chunk, first, family, severity)?)?;
             first += chunk.len() as u64;
             bar.advance(chunk.len() as u64);
         }
@@ -163,7 +167,7 @@ fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> 
     }
     Ok(Report {
         out: args.out.clone(),
-        corruptions: vec![corruption],
+        corruptions: vec![family],
         severities,
         seed: args.seed,
         images: total,
@@ -181,8 +185,9 @@ fn to_folder(args: &CorruptArgs, corruptor: Corruptor, which: Which) -> anyhow::
         bail!("a folder is written from images that can be read more than once; give a file or folder instead of -");
     }
     let wanted = match which {
-        Which::All => Corruption::ALL.to_vec(),
-        Which::One(corruption) => vec![corruption],
+        Which::All => Corruption::ALL.map(Family::from).to_vec(),
+        Which::Extended => Extended::ALL.map(Family::from).to_vec(),
+        Which::One(family) => vec![family],
     };
     let open = args.images.sources()?;
     let n = open()?.remaining().unwrap_or_default();
@@ -190,8 +195,8 @@ fn to_folder(args: &CorruptArgs, corruptor: Corruptor, which: Which) -> anyhow::
     let mut bar = Bar::new();
     bar.begin("corrupting", Some(n * 5 * wanted.len() as u64), Unit::Images);
     let mut written = Vec::new();
-    for &corruption in &wanted {
-        written.extend(writer.write(&[corruption], &open)?);
+    for &family in &wanted {
+        written.extend(writer.write(&[family], &open)?);
         bar.advance(5 * n);
     }
     bar.end();

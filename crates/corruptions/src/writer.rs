@@ -8,7 +8,7 @@ use riptide_files::atomic;
 use riptide_files::digest::Hasher;
 use serde::{Deserialize, Serialize};
 
-use crate::{Corruption, CorruptionError, Corruptor, FrostSource, Severity};
+use crate::{CorruptionError, Corruptor, Family, FrostSource, Severity};
 
 const RECORD: &str = "riptide.json";
 const LABELS: &str = "labels.npy";
@@ -78,7 +78,7 @@ impl Cifar10cWriter {
         &self.folder
     }
 
-    /// Writes those of `corruptions` that are not there yet, in the given order, and returns them.
+    /// Writes those of `families` that are not there yet, in the given order, and returns them.
     ///
     /// `open` starts over with the same images: once to look at them and once for each severity of each corruption.
     ///
@@ -86,11 +86,11 @@ impl Cifar10cWriter {
     /// Returns [`CorruptionError::Unlabelled`] if the images have no labels, [`CorruptionError::OtherOutput`] if the folder was
     /// made from something else, [`CorruptionError::TooLarge`] if the images are too large, and [`CorruptionError::Io`] or
     /// [`CorruptionError::Dataset`] if something cannot be read or written, or if the images change between two readings.
-    pub fn write<S: ImageSource>(
+    pub fn write<F: Into<Family> + Copy, S: ImageSource>(
         &self,
-        corruptions: &[Corruption],
+        families: &[F],
         mut open: impl FnMut() -> Result<S, DatasetError>,
-    ) -> Result<Vec<Corruption>, CorruptionError> {
+    ) -> Result<Vec<F>, CorruptionError> {
         let clean = self.look(open()?)?;
         self.claim(&clean.record)?;
         let labels = self.folder.join(LABELS);
@@ -102,17 +102,17 @@ impl Cifar10cWriter {
             atomic::write(&names, (clean.class_names.join("\n") + "\n").as_bytes())?;
         }
         let mut written = Vec::new();
-        for &corruption in corruptions {
-            if !self.is_written(corruption, &clean.record) {
-                self.write_one(corruption, &clean.record, &mut open)?;
-                written.push(corruption);
+        for &family in families {
+            if !self.is_written(family.into(), &clean.record) {
+                self.write_one(family.into(), &clean.record, &mut open)?;
+                written.push(family);
             }
         }
         Ok(written)
     }
 
-    fn path(&self, corruption: Corruption) -> PathBuf {
-        self.folder.join(format!("{corruption}.npy"))
+    fn path(&self, family: Family) -> PathBuf {
+        self.folder.join(format!("{family}.npy"))
     }
 
     /// Reads all images for their number, labels and digest.
@@ -171,7 +171,7 @@ impl Cifar10cWriter {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let is_taken =
-                    self.folder.join(LABELS).exists() || Corruption::ALL.iter().any(|&c| self.path(c).exists());
+                    self.folder.join(LABELS).exists() || Family::all().any(|family| self.path(family).exists());
                 if is_taken {
                     return Err(other("program", format!("no {RECORD}"), "Riptide".to_owned()));
                 }
@@ -197,33 +197,33 @@ impl Cifar10cWriter {
     }
 
     /// Whether the file is there, whole and of the right shape.
-    fn is_written(&self, corruption: Corruption, record: &Record) -> bool {
+    fn is_written(&self, family: Family, record: &Record) -> bool {
         let wanted = record.images.saturating_mul(Severity::ALL.len() as u64);
-        NpyImages::open(self.path(corruption)).is_ok_and(|there| {
+        NpyImages::open(self.path(family)).is_ok_and(|there| {
             (there.len() as u64, there.height(), there.width()) == (wanted, record.height, record.width)
         })
     }
 
     fn write_one<S: ImageSource>(
         &self,
-        corruption: Corruption,
+        family: Family,
         record: &Record,
         open: &mut impl FnMut() -> Result<S, DatasetError>,
     ) -> Result<(), CorruptionError> {
         let rows = record.images.saturating_mul(Severity::ALL.len() as u64);
-        let mut writer = NpyWriter::create(self.path(corruption), rows, record.height, record.width)?;
+        let mut writer = NpyWriter::create(self.path(family), rows, record.height, record.width)?;
         for severity in Severity::ALL {
             let mut source = open()?;
             let mut index = 0;
             while let Some(chunk) = source.next_chunk(chunk_len(Some((record.height, record.width))))? {
-                writer.append(&self.corruptor.apply_from(&chunk, index, corruption, severity)?)?;
+                writer.append(&self.corruptor.apply_from(&chunk, index, family, severity)?)?;
                 index += chunk.len() as u64;
             }
             if index != record.images {
                 return Err(DatasetError::Mismatch {
                     what: "number of images",
                     left: format!("{} at first", record.images),
-                    right: format!("{index} for {corruption} {severity}"),
+                    right: format!("{index} for {family} {severity}"),
                 }
                 .into());
             }

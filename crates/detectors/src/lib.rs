@@ -73,14 +73,19 @@
 //!
 //! The last row is the point of [`HarmTest`]: the more is known of a batch, the less it alarms on nothing.
 
+pub mod accuracy;
 mod answers;
+pub mod audit;
+pub mod certificate;
 pub mod distillation;
 pub mod drift;
 mod error;
 pub mod harm;
 mod instance_score;
 mod networks;
+pub mod sequential;
 
+pub use accuracy::{AccuracyModel, AccuracyOutcome, Verdict};
 pub use answers::Answers;
 pub use distillation::{Loss, ModelDistillation};
 pub use drift::{CvmDrift, DriftOutcome, KsDrift, Samples};
@@ -88,3 +93,4 @@ pub use error::{BoxError, DetectorError};
 pub use harm::{HarmOutcome, HarmTest};
 pub use instance_score::{DistillationScore, Score, ScoreInput, ScoreKind};
 pub use networks::{NetworksFn, Probabilities, ScoringNetworks, argmax, networks_fn};
+pub use sequential::SequentialTest;

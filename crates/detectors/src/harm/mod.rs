@@ -74,5 +74,6 @@ mod test;
 
 pub use by_class::{ClassExcess, PairExcess, Scored, excess_by_class, excess_by_pair};
 pub use config::HarmConfig;
+pub(crate) use fraction::check_confidence;
 pub use fraction::excess_fraction;
 pub use test::{HarmData, HarmOutcome, HarmTest};
