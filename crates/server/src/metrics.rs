@@ -150,7 +150,7 @@ impl Metrics {
         registry.register_with_unit("judging_duration", "Time to judge a window", Unit::Seconds, metrics.judging.clone());
         registry.register("notices", "Attempts to tell a sink of an alarm", metrics.notices.clone());
         registry.register_with_unit("database", "Size of the database", Unit::Bytes, metrics.database_bytes.clone());
-        registry.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register("build", "What is running", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         metrics.registry = registry;
         metrics
     }

@@ -29,6 +29,14 @@ struct Head {
     outputs: Option<Vec<Tensor>>,
     #[serde(default)]
     error: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    parameters: Wishes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Wishes {
+    #[serde(default)]
+    binary_data_output: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +107,11 @@ impl<'a> Document<'a> {
     /// The request's own id.
     pub(crate) fn id(&self) -> Option<&str> {
         self.head.id.as_deref()
+    }
+
+    /// Whether the answer is to have binary tensors.
+    pub(crate) fn wants_binary(&self) -> bool {
+        self.head.parameters.binary_data_output
     }
 
     /// The images of a request.
