@@ -1,12 +1,16 @@
 //! `riptide detect`: the outcome of each batch.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use riptide::prelude::*;
 
 use crate::args::{Common, ImagesArgs, JudgeArgs, MonitorArgs, hint};
 use crate::exit::Ending;
-use crate::output::{Column, Output, interval, p_value, table};
+use crate::judgement;
+use crate::output::Output;
 use crate::progress::Bar;
+use crate::state;
 
 /// Options of `riptide detect`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +32,11 @@ pub struct DetectArgs {
     #[command(flatten)]
     judge: JudgeArgs,
 
-    /// End with exit code 3 if a batch has drifted, or with --exit-code=harm if one is harmful
+    /// Keep the alarm over the batches in this file and go on from it the next time [default: it begins anew]
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// End with exit code 3 if a batch has drifted, or with --exit-code=harm if one is harmful or outside what was declared
     #[arg(long, value_enum, value_name = "ON", num_args = 0..=1, require_equals = true, default_missing_value = "drift")]
     exit_code: Option<Alarm>,
 
@@ -41,7 +49,8 @@ pub struct DetectArgs {
 enum Alarm {
     /// The scores of a batch differ from the reference's
     Drift,
-    /// The scores of a batch are larger, and enough of it is in excess of the reference
+    /// The verdict on a batch is harmful or outside; without a calibration, its scores are larger and enough of it is in excess
+    /// of the reference, or the classifier is less certain
     Harm,
 }
 
@@ -56,6 +65,11 @@ pub fn run(args: DetectArgs) -> anyhow::Result<Ending> {
     let mut bar = Bar::scoring(images.remaining());
     let batch_size = args.batch_size.map_or(usize::MAX, |size| size as usize);
     let mut batches = monitor.detect_batches(images, batch_size);
+    if let Some(path) = &args.state {
+        if let Some(test) = state::read(path, &monitor)? {
+            batches = batches.continue_from(test);
+        }
+    }
     let mut outcomes = Vec::new();
     let mut scored = 0;
     while let Some(outcome) = batches.next() {
@@ -69,59 +83,19 @@ pub fn run(args: DetectArgs) -> anyhow::Result<Ending> {
         outcomes.push(outcome);
     }
     bar.end();
+    if let (Some(path), Some(test)) = (&args.state, batches.sequential()) {
+        state::write(path, &monitor, test)?;
+    }
     if !out.is_json() {
-        for line in text(&outcomes, monitor.options()) {
+        for line in judgement::lines(&outcomes, &monitor, batches.sequential()) {
             out.line(line)?;
         }
     }
     out.flush()?;
     let alarms = outcomes.iter().any(|outcome| match args.exit_code {
         Some(Alarm::Drift) => outcome.is_drift,
-        Some(Alarm::Harm) => outcome.is_harmful,
+        Some(Alarm::Harm) => outcome.is_alarming(),
         None => false,
     });
     Ok(if alarms { Ending::Drift } else { Ending::Fine })
-}
-
-fn text(outcomes: &[Outcome], options: &Options) -> Vec<String> {
-    let columns = [
-        Column::right("batch"),
-        Column::right("images"),
-        Column::left("drift"),
-        Column::right("p-value"),
-        Column::right("distance"),
-        Column::left("harmful"),
-        Column::left("excess fraction"),
-    ];
-    let rows: Vec<Vec<String>> = outcomes
-        .iter()
-        .map(|outcome| {
-            let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-            vec![
-                outcome.batch.to_string(),
-                outcome.n_images.to_string(),
-                yes(outcome.is_drift),
-                p_value(outcome.p_value),
-                format!("{:.3}", outcome.distance),
-                yes(outcome.is_harmful),
-                interval(outcome.excess_fraction),
-            ]
-        })
-        .collect();
-    let mut lines = vec![table(&columns, &rows)];
-    let drifted = outcomes.iter().filter(|outcome| outcome.is_drift).count();
-    let harmful = outcomes.iter().filter(|outcome| outcome.is_harmful).count();
-    let n = outcomes.len();
-    lines.push(String::new());
-    lines.push(format!(
-        "{drifted} of {n} drifted ({} test at {}), {harmful} harmful",
-        options.alternative, options.level
-    ));
-    if n > 1 {
-        lines.push(format!(
-            "Without any drift, about {:.1} of {n} would be called drifted at this level.",
-            options.level * n as f64
-        ));
-    }
-    lines
 }

@@ -9,8 +9,10 @@ use std::process::ExitCode;
 pub enum Ending {
     /// Exit code 0.
     Fine,
-    /// Exit code 3: drift was found, and --exit-code asked to be told.
+    /// Exit code 3: drift or harm was found, and --exit-code asked to be told.
     Drift,
+    /// Exit code 1: a requirement is not met; why was said on standard error.
+    Unmet,
 }
 
 /// Whoever read the standard output does not want more of it.
@@ -27,11 +29,12 @@ impl std::error::Error for ClosedPipe {}
 
 /// The exit code of a command; says what was wrong on standard error, in one line.
 ///
-/// 0: fine, also if the reader of the output left early; 1: error; 3: drift.
+/// 0: fine, also if the reader of the output left early; 1: error, or a requirement that is not met; 3: drift or harm.
 pub fn code(outcome: anyhow::Result<Ending>) -> ExitCode {
     match outcome {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Drift) => ExitCode::from(3),
+        Ok(Ending::Unmet) => ExitCode::FAILURE,
         Err(error) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {}", message(&error)));

@@ -7,8 +7,9 @@ use riptide::training::Epoch;
 use riptide::{Facts, Fitted};
 use serde::Serialize;
 
-use crate::args::{ClassifierArgs, Common, ImagesArgs, NewMonitorArgs, hint};
+use crate::args::{ClassifierArgs, Common, ImagesArgs, NewCalibrationArgs, NewMonitorArgs, hint};
 use crate::exit::Ending;
+use crate::judgement;
 use crate::output::{Output, percent};
 use crate::progress::Bar;
 use crate::train::Augment;
@@ -73,6 +74,9 @@ pub struct FitArgs {
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     dense: u32,
 
+    #[command(flatten)]
+    calibration: NewCalibrationArgs,
+
     /// Decides the initial weights, the order of the images and which are kept apart
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -104,6 +108,8 @@ pub struct Made<'a> {
     options: &'a Options,
     score_mean: f64,
     threshold: f64,
+    /// What there is to say about the calibration.
+    note: Option<&'a str>,
 }
 
 /// Fits a monitor.
@@ -112,14 +118,18 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
     args.new.check()?;
     let classifier = args.classifier.load()?;
     let size = classifier.input_size();
-    let images = args.images.open(size)?;
+    let images = args.calibration.label(args.images.open(size)?)?;
     let reference = match &args.reference {
         Some(path) => Some(args.images.reading.open(path, size)?),
         None => None,
     };
     let fit = args.fit();
-    let fitted = hint(fit.run_with(classifier, images, reference, &mut Bar::new()))?;
-    let Fitted { monitor, epochs, .. } = &fitted;
+    let mut bar = Bar::new();
+    let Fitted { monitor, epochs, .. } = hint(fit.run_with(classifier, images, reference, &mut bar))?;
+    let folder = args.checkpoint.as_deref();
+    let monitor = &args
+        .calibration
+        .afterwards(monitor, args.images.reading, args.seed, folder, &mut bar)?;
     monitor.save(&args.new.out)?;
     let n_images = monitor
         .facts()
@@ -128,7 +138,7 @@ pub fn run(args: FitArgs) -> anyhow::Result<Ending> {
         .map_or(0, |training| training.n_images);
     let report = Report {
         n_images,
-        epochs,
+        epochs: &epochs,
         made: Made::of(monitor, &args.new.out)?,
     };
     let mut out = Output::new(args.common.json);
@@ -166,6 +176,7 @@ impl FitArgs {
             .seed(self.seed)
             .class_names(self.new.class_names())
             .options(self.new.options())
+            .calibration(self.calibration.while_made(self.seed, self.checkpoint.as_deref()))
             .checkpoint(self.checkpoint.clone());
         match self.augment {
             Some(augment) => fit.augmentation(augment.into()),
@@ -183,6 +194,7 @@ impl<'a> Made<'a> {
             options: monitor.options(),
             score_mean: riptide::stats::summary::mean(monitor.reference_scores())?,
             threshold: monitor.threshold(),
+            note: monitor.note(),
         })
     }
 
@@ -202,6 +214,13 @@ impl<'a> Made<'a> {
             "drift test  {} at {}",
             self.options.alternative, self.options.level
         ))?;
+        let calibration = self.facts.calibration.as_ref();
+        for line in judgement::calibration(calibration, self.options, "calibration ") {
+            out.line(line)?;
+        }
+        if let Some(note) = self.note {
+            out.line(format_args!("            {note}"))?;
+        }
         out.line(format_args!("monitor     {}", self.out.display()))
     }
 }

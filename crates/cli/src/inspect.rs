@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::Common;
 use crate::exit::Ending;
+use crate::judgement;
 use crate::output::{Output, percent};
 
 /// Options of `riptide inspect`.
@@ -176,6 +177,13 @@ fn text(report: &Report<'_>) -> Vec<String> {
             options.level,
             percent(options.least_excess_fraction)
         ),
+    ]);
+    lines.extend(judgement::calibration(
+        facts.calibration.as_ref(),
+        options,
+        "calibration    ",
+    ));
+    lines.extend([
         format!("reference      {} images", reference.n_images),
         format!(
             "               score mean {:.4}, standard deviation {:.4}, median {:.4}",

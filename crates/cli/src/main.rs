@@ -6,6 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod audit;
+mod calibrate;
+mod certify;
 mod corrupt;
 mod detect;
 mod exit;
@@ -16,12 +19,14 @@ mod fetch;
 mod fit;
 mod import;
 mod inspect;
+mod judgement;
 mod ks;
 mod output;
 mod predict;
 mod progress;
 mod score;
 mod shell;
+mod state;
 mod train;
 
 use std::io::IsTerminal;
@@ -44,7 +49,7 @@ Example:
   riptide fit --classifier model.onnx --images training/ --out monitor
   riptide detect --monitor monitor --images today/ --exit-code
 
-Exit codes: 0 fine, 1 error, 2 usage, 3 drift found (only with --exit-code)";
+Exit codes: 0 fine, 1 error, 2 usage, 3 drift or harm found (only with --exit-code)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -52,19 +57,25 @@ enum Command {
     Fit(Box<fit::FitArgs>),
     /// Make a monitor from a classifier and a distilled network that already exist
     Import(Box<import::ImportArgs>),
+    /// Teach a monitor to tell how accurate the classifier is, on clean images
+    Calibrate(calibrate::CalibrateArgs),
     /// Score images: how harmful each is to the classifier
     Score(score::ScoreArgs),
-    /// Tell whether batches of images have drifted, and how large a part of them is harmful
+    /// Tell whether the classifier has become less accurate on batches of images, without labels
     Detect(detect::DetectArgs),
     /// Tell which single images score above the monitor's threshold
     Predict(predict::PredictArgs),
     /// Show where the harm of a batch sits: its most harmful images, classes and confused pairs
     Explain(explain::ExplainArgs),
+    /// Tell which drops of accuracy a monitor finds, and how often it alarms for nothing
+    Certify(certify::CertifyArgs),
+    /// Check the accuracy on a batch with labels of a few of its images
+    Audit(audit::AuditArgs),
     /// Say what a monitor is: its networks, options and reference
     Inspect(inspect::InspectArgs),
     /// Compare two samples of numbers with the two-sample Kolmogorov-Smirnov test
     Ks(ks::KsArgs),
-    /// Corrupt images as CIFAR-10-C does
+    /// Corrupt images as CIFAR-10-C does, or in other ways
     Corrupt(corrupt::CorruptArgs),
     /// Run the published harmful-drift experiment and write its report
     Experiment(Box<experiment::ExperimentArgs>),
@@ -103,10 +114,13 @@ fn run(command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::Fit(args) => fit::run(*args),
         Command::Import(args) => import::run(*args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Score(args) => score::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Certify(args) => certify::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Ks(args) => ks::run(args),
         Command::Corrupt(args) => corrupt::run(args),

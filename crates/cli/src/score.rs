@@ -43,6 +43,8 @@ struct Line<'a> {
     prediction: usize,
     class: &'a str,
     confidence: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_probability: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,12 +109,15 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
                 out.record(&Line::of(&row, monitor))?;
             }
         } else {
-            let columns = [
+            let mut columns = vec![
                 Column::left("image"),
                 Column::right("score"),
                 Column::left("prediction"),
                 Column::right("confidence"),
             ];
+            if monitor.calibration().is_some() {
+                columns.push(Column::right("error probability"));
+            }
             let rows: Vec<Vec<String>> = chunk
                 .rows()
                 .map(|row| {
@@ -122,6 +127,8 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
                         format!("{:.4}", line.score),
                         line.class.to_owned(),
                         format!("{:.4}", line.confidence),
+                        line.error_probability
+                            .map_or_else(String::new, |error| format!("{error:.4}")),
                     ]
                 })
                 .collect();
@@ -146,6 +153,7 @@ impl<'a> Line<'a> {
             prediction: row.prediction,
             class: monitor.class_name(row.prediction),
             confidence: row.confidence,
+            error_probability: row.error_probability,
         }
     }
 }

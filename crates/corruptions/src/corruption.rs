@@ -132,9 +132,7 @@ impl Corruption {
     pub const fn group(self) -> Group {
         match self {
             Self::GaussianNoise | Self::ShotNoise | Self::ImpulseNoise | Self::SpeckleNoise => Group::Noise,
-            Self::DefocusBlur | Self::GlassBlur | Self::MotionBlur | Self::ZoomBlur | Self::GaussianBlur => {
-                Group::Blur
-            }
+            Self::DefocusBlur | Self::GlassBlur | Self::MotionBlur | Self::ZoomBlur | Self::GaussianBlur => Group::Blur,
             Self::Snow | Self::Frost | Self::Fog | Self::Spatter => Group::Weather,
             Self::Brightness
             | Self::Contrast

@@ -274,6 +274,14 @@ impl Pair {
         self.distilled().input_size()
     }
 
+    /// Class probabilities of the classifier alone for images of the right size.
+    pub(crate) fn classifier_probabilities(&self, images: &ImageSet) -> Result<Vec<f32>> {
+        match self {
+            Self::Networks(pair) => Ok(pair.classifier().predict_proba(images.pixels(), |_| ())?),
+            Self::Own { classifier, .. } => classifier.predict_proba(images, |_| ()),
+        }
+    }
+
     /// Class probabilities of both for images of the right size.
     pub(crate) fn probabilities(&self, images: &ImageSet) -> Result<Probabilities> {
         match self {

@@ -29,6 +29,33 @@ pub enum Error {
     #[error(transparent)]
     Detector(#[from] riptide_detectors::DetectorError),
 
+    /// A monitor could not be calibrated.
+    #[error("cannot calibrate: {reason}")]
+    Calibration {
+        /// What stands in the way and what to do.
+        reason: String,
+    },
+
+    /// The labels of an audit are not what they should be.
+    #[error("audit, turn {turn}: {reason}")]
+    Audit {
+        /// The turn of the pick, from 1; 0 if it is about all of them.
+        turn: usize,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+
+    /// A page could not be made.
+    #[error("cannot make the page: {reason}")]
+    Page {
+        /// What was wrong.
+        reason: String,
+    },
+
+    /// The monitor has no calibration, and this needs one.
+    #[error("the monitor is not calibrated: calibrate it on clean images that neither of its networks was trained on")]
+    NotCalibrated,
+
     /// A statistic refused its input.
     #[error(transparent)]
     Statistics(#[from] riptide_stats::StatsError),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use riptide_corruptions::Family;
+use riptide_detectors::accuracy::Target;
 use riptide_detectors::{DetectorError, DistillationScore, Loss, Probabilities, Score, ScoreKind};
 use riptide_files::digest;
 use riptide_models::preprocess::Preprocessing;
@@ -36,6 +38,9 @@ pub struct Facts {
     pub reference: ReferenceFacts,
     /// How the distilled network was trained, if the monitor was fitted and not put together from two networks.
     pub training: Option<TrainingFacts>,
+    /// What the estimate of accuracy was fitted on, if the monitor is calibrated.
+    #[serde(default)]
+    pub calibration: Option<CalibrationFacts>,
 }
 
 /// Which classifier is watched.
@@ -60,6 +65,9 @@ pub struct ReferenceFacts {
     pub answers: Option<String>,
     /// Share of the images that both networks give the same class, if their answers are known.
     pub agreement: Option<f64>,
+    /// SHA-256 of the file of the classifier's largest probabilities, if they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidences: Option<String>,
 }
 
 /// How the distilled network was trained.
@@ -80,6 +88,30 @@ pub struct TrainingFacts {
     pub agreement: f64,
     /// Decides the initial weights, the order of the images and which were kept for the reference.
     pub seed: u64,
+}
+
+/// What the estimate of accuracy was fitted on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationFacts {
+    /// Images that were corrupted.
+    pub n_images: usize,
+    /// Other clean images, which batches are compared with.
+    pub n_reference: usize,
+    /// The families of corruptions, each at five severities.
+    pub families: Vec<Family>,
+    /// 2 if the classifier also saw each image mirrored, 1 if not.
+    pub views: u8,
+    /// What accuracy means: right answers if the images were labelled, else answers that are as on the clean image.
+    pub target: Target,
+    /// The accuracy on the reference, 0 to 1; 1 without labels.
+    pub accuracy: f64,
+    /// Decided which images were corrupted, and the random numbers of the corruptions.
+    pub seed: u64,
+    /// SHA-256 of the file of the model.
+    pub model: String,
+    /// SHA-256 of the file of what the certificate is made from.
+    pub evidence: String,
 }
 
 impl Facts {
@@ -118,7 +150,9 @@ impl Facts {
     ) -> serde_json::Result<Option<(&'static str, String)>> {
         let found = self.seal()?;
         for name in NAMES {
-            if found.get(*name) == sealed.get(*name) && sealed.contains_key(*name) {
+            // Monitors saved before there was a calibration have no seal of it.
+            let is_older = *name == "calibration" && self.calibration.is_none() && !sealed.contains_key(*name);
+            if is_older || found.get(*name) == sealed.get(*name) && sealed.contains_key(*name) {
                 continue;
             }
             let advice = match *name {
@@ -157,6 +191,7 @@ const NAMES: &[&str] = &[
     "distilled",
     "reference",
     "training",
+    "calibration",
 ];
 
 /// Which of the values of a fact was sealed.

@@ -6,17 +6,19 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use riptide_datasets::ImageSet;
-use riptide_detectors::{Answers, Probabilities, Score, ScoreKind};
-use riptide_files::{Progress, Silent, Unit};
+use riptide_detectors::{Answers, Score, ScoreKind};
+use riptide_files::{Progress, Silent};
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
 use riptide_models::{DistilledCnnConfig, Network};
 
+use crate::batch::confidences;
+use crate::calibration::{Calibrate, Clean, Sampling, is_about_images};
 use crate::classifier::{Classifier, Pair};
 use crate::error::{Error, Result};
 use crate::facts::TrainingFacts;
 use crate::images::Images;
-use crate::monitor::{Monitor, Parts, Probe, facts_of};
+use crate::monitor::{Monitor, Parts, facts_of};
 use crate::options::Options;
 use crate::training::{Epoch, Lesson, Resume, Training};
 
@@ -70,6 +72,8 @@ pub struct Fit {
     pub class_names: Option<Vec<String>>,
     /// How the monitor judges scores.
     pub options: Options,
+    /// How the monitor is calibrated; the images for it are kept apart, at most a fifth of all. `None` leaves it without a calibration.
+    pub calibration: Option<Calibrate>,
     /// A folder that keeps a checkpoint after each epoch; a fit that was stopped goes on from it.
     pub checkpoint: Option<PathBuf>,
 }
@@ -94,6 +98,7 @@ impl Default for Fit {
             seed: recipe.seed,
             class_names: None,
             options: Options::default(),
+            calibration: Some(Calibrate::default()),
             checkpoint: None,
         }
     }
@@ -142,6 +147,8 @@ impl Fit {
         class_names: Option<Vec<String>>;
         /// Sets how the monitor judges scores.
         options: Options;
+        /// Sets how the monitor is calibrated, or that it is not.
+        calibration: Option<Calibrate>;
         /// Sets the folder that keeps checkpoints.
         checkpoint: Option<PathBuf>;
     }
@@ -178,6 +185,7 @@ impl Fit {
             Some(_) => 0,
             None => self.n_reference.min(images.len() / 5),
         };
+        let n_calibration = self.n_calibration(images.len())?;
         let too_few = |what: &str| Error::TooFew {
             name: name.clone(),
             reason: format!(
@@ -188,15 +196,20 @@ impl Fit {
         if reference.is_none() && n_reference == 0 {
             return Err(too_few("a reference"));
         }
-        if n_reference + self.n_validation >= images.len() {
+        if n_reference + self.n_validation + n_calibration >= images.len() {
             return Err(too_few(&format!("{} validation images", self.n_validation)));
         }
         let mut order: Vec<usize> = (0..images.len()).collect();
-        if reference.is_none() || self.n_validation > 0 {
+        if reference.is_none() || self.n_validation > 0 || n_calibration > 0 {
             order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
         }
         let (kept, rest) = order.split_at(n_reference);
-        let (validation, training) = rest.split_at(self.n_validation);
+        let (validation, rest) = rest.split_at(self.n_validation);
+        let (training, calibration) = rest.split_at(rest.len() - n_calibration);
+        let held_out = match calibration {
+            [] => None,
+            chosen => Some(images.select(chosen)?),
+        };
         let reference = match reference {
             Some(reference) => reference,
             None => images.select(kept)?.into(),
@@ -206,7 +219,7 @@ impl Fit {
             chosen => Some(images.select(chosen)?),
         };
         // Nothing was kept apart, so the images need not be copied.
-        let training = match kept.is_empty() && validation.is_none() {
+        let training = match training.len() == images.len() {
             true => images,
             false => images.select(training)?,
         };
@@ -215,9 +228,20 @@ impl Fit {
         let settings = Import {
             class_names: self.class_names.clone(),
             options: self.options.clone(),
+            calibration: self.calibration.clone(),
         };
-        let monitor = settings.judge(pair, reference, Some(facts), progress)?;
+        let monitor = settings.judge(pair, reference, (Some(facts), Apart::Here(held_out)), progress)?;
         Ok(Fitted { monitor, epochs })
+    }
+
+    /// Images that are kept apart for the calibration: none if there would be too few, unless they are required.
+    fn n_calibration(&self, n_images: usize) -> Result<usize> {
+        let Some(config) = &self.calibration else {
+            return Ok(0);
+        };
+        config.check()?;
+        let n = config.n_images.min(n_images / 5);
+        Ok(if n < config.least() { 0 } else { n })
     }
 
     /// The distilled network before its training: this fit's layers and seed, the classifier's images and classes.
@@ -296,7 +320,7 @@ pub struct Fitted {
 }
 
 /// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Import {
     /// The classes' names in the order of the classifier's outputs; by default those of the reference's images if the
@@ -304,6 +328,26 @@ pub struct Import {
     pub class_names: Option<Vec<String>>,
     /// How the monitor judges scores.
     pub options: Options,
+    /// How the monitor is calibrated, on a part of the reference's images; `None` leaves it without a calibration.
+    pub calibration: Option<Calibrate>,
+}
+
+impl Default for Import {
+    fn default() -> Self {
+        Self {
+            class_names: None,
+            options: Options::default(),
+            calibration: Some(Calibrate::default()),
+        }
+    }
+}
+
+/// The images that a monitor is calibrated on.
+enum Apart {
+    /// These, or there were too few.
+    Here(Option<ImageSet>),
+    /// A part of the reference.
+    OfReference,
 }
 
 impl Import {
@@ -312,6 +356,8 @@ impl Import {
         class_names: Option<Vec<String>>;
         /// Sets how the monitor judges scores.
         options: Options;
+        /// Sets how the monitor is calibrated, or that it is not.
+        calibration: Option<Calibrate>;
     }
 
     /// Scores a reference of clean images that the distilled network was not trained on.
@@ -327,61 +373,80 @@ impl Import {
     ) -> Result<Monitor> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
-        self.judge(Pair::new(classifier, distilled)?, reference.into(), None, progress)
+        if let Some(config) = &self.calibration {
+            config.check()?;
+        }
+        let pair = Pair::new(classifier, distilled)?;
+        self.judge(pair, reference.into(), (None, Apart::OfReference), progress)
     }
 
-    /// Scores the reference and puts the monitor together.
+    /// Scores the reference, puts the monitor together and calibrates it.
     fn judge(
         &self,
         pair: Pair,
-        mut reference: Images<'_>,
-        training: Option<TrainingFacts>,
+        reference: Images<'_>,
+        (training, apart): (Option<TrainingFacts>, Apart),
         progress: &mut dyn Progress,
     ) -> Result<Monitor> {
         let n_classes = pair.distilled().n_classes();
-        let mut all = Probabilities {
-            n_classes,
-            ..Default::default()
+        let config = self.calibration.as_ref();
+        let sampling = match apart {
+            Apart::OfReference => config.map(Sampling::of),
+            Apart::Here(_) => None,
         };
-        let (mut labels, mut class_names, mut probe) = (Vec::new(), Vec::new(), None);
-        progress.begin("scoring the reference", reference.remaining(), Unit::Images);
-        while let Some((first, chunk)) = reference.next_chunk(pair.input_size())? {
-            all.extend(&pair.probabilities(&chunk)?)?;
-            progress.advance(chunk.len() as u64);
-            labels.extend_from_slice(chunk.labels().unwrap_or_default());
-            class_names = chunk.class_names().to_vec();
-            if first == 0 {
-                probe = Probe::of(&pair, &chunk)?;
-            }
-        }
-        progress.end();
-        if all.is_empty() {
-            return Err(reference.none());
-        }
-        let answers = Answers::from(&all);
+        let views = config.map_or(1, |config| config.views);
+        let mut clean = Clean::read(&pair, reference, views, sampling, "scoring the reference", progress)?;
+        let all = &clean.probabilities;
+        let answers = Answers::from(all);
         // Folders are sorted by name; whether the classifier has its classes in that order, its answers tell.
         let right = answers
             .classifier
             .iter()
-            .zip(&labels)
+            .zip(&clean.labels)
             .filter(|(a, b)| **a == **b as usize)
             .count();
-        let of_images = Some(class_names).filter(|names| names.len() == n_classes && 2 * right > all.len());
+        let of_images = Some(&clean.class_names).filter(|names| names.len() == n_classes && 2 * right > all.len());
         let class_names = match &self.class_names {
             Some(names) => names.clone(),
-            None => of_images.unwrap_or_else(|| (0..n_classes).map(|class| class.to_string()).collect()),
+            None => of_images
+                .cloned()
+                .unwrap_or_else(|| (0..n_classes).map(|class| class.to_string()).collect()),
         };
-        let scores = ScoreKind::default().score((&all).into())?;
+        let scores = ScoreKind::default().score(all.into())?;
         let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
-        let facts = facts_of(&pair, class_names, &scores, Some(&answers), probe.as_ref(), training);
-        Monitor::from_parts(Parts {
+        let certain: Vec<f32> = confidences(&all.classifier, n_classes).collect();
+        let probe = clean.probe.take();
+        let facts = facts_of(
+            &pair,
+            class_names.clone(),
+            &scores,
+            Some(&answers),
+            Some(&certain),
+            probe.as_ref(),
+            training,
+        );
+        let monitor = Monitor::from_parts(Parts {
             facts,
             options: self.options.clone(),
             pair,
             scores,
             answers: Some(answers),
+            confidences: Some(certain),
+            calibration: None,
             probe,
-        })
+        })?;
+        let Some(config) = config else {
+            return Ok(monitor);
+        };
+        let calibrated = match apart {
+            Apart::OfReference => clean.calibrate(monitor.pair(), Some(&class_names), config, progress),
+            Apart::Here(images) => clean.calibrate_on(monitor.pair(), images, Some(&class_names), config, progress),
+        };
+        match calibrated {
+            Ok(calibrated) => monitor.with_calibration(calibrated),
+            Err(error) if !config.required && is_about_images(&error) => Ok(monitor.with_note(error.to_string())),
+            Err(error) => Err(error),
+        }
     }
 }
 

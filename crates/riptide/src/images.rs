@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use riptide_datasets::{ImageSet, ImageSource, OpenOptions};
 
 use crate::error::{Error, Result};
+use crate::labelled::labelled;
 use crate::locate::locate;
 
 /// Images that are read a chunk at a time, so that any number of them takes a bounded amount of memory.
@@ -50,6 +51,18 @@ impl<'a> Images<'a> {
             name: name.into(),
             next: 0,
         }
+    }
+
+    /// The same images with labels from elsewhere, one an image in their order: the place of the class among the classifier's
+    /// outputs, from 0.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the number of images is known and another.
+    pub fn with_labels(self, labels: Vec<u32>) -> Result<Self> {
+        Ok(Self {
+            source: Box::new(labelled(self.source, labels)?),
+            ..self
+        })
     }
 
     /// How many images are still to come, if that is known.

@@ -35,6 +35,9 @@
 //! | judge a batch, or batch after batch of a stream | [`Monitor::detect`], [`Monitor::detect_batches`] |
 //! | score images, and write the scores | [`Monitor::score`], [`Monitor::score_stream`], [`Scores::write`] |
 //! | flag single images | [`Monitor::predict`] |
+//! | know how accurate the classifier is on a batch | [`Calibrate`], [`Monitor::calibrate`]; then [`Outcome::accuracy`] |
+//! | know which drops of accuracy a monitor finds | [`Monitor::certify`], [`certificate_page`], [`Requirement`] |
+//! | check with a few labels | [`Monitor::audit`] |
 //! | see where the harm sits | [`Monitor::explain`] |
 //! | read images from anywhere | [`Images`] |
 //! | judge otherwise | [`Options`], [`Monitor::with_options`] |
@@ -53,6 +56,10 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
+mod batch;
+mod calibration;
+mod certify;
 mod classifier;
 mod dataset;
 mod encoding;
@@ -62,28 +69,34 @@ mod export;
 mod facts;
 mod fit;
 mod images;
+mod labelled;
 mod locate;
 mod monitor;
 mod options;
 mod outcome;
+mod probe;
+mod recalibrate;
 mod saved;
 mod score;
 #[cfg(test)]
 mod testing;
 pub mod training;
 
+pub use audit::{Audit, AuditPick};
+pub use calibration::{Calibrate, Calibration};
+pub use certify::{Requirement, certificate_page};
 pub use classifier::{Classifier, ModuleOutput, open_network};
 pub use dataset::{Dataset, shipped_networks};
 pub use error::{BoxError, Error, Result};
 pub use explain::{ClassFinding, Explain, Explanation, HarmfulImage, PairFinding};
 pub use export::ScoresFormat;
-pub use facts::{ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
+pub use facts::{CalibrationFacts, ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
 pub use fit::{Fit, Fitted, Import};
 pub use images::Images;
 pub use locate::locate;
 pub use monitor::Monitor;
 pub use options::Options;
-pub use outcome::{Decision, Outcome, Outcomes};
+pub use outcome::{Accuracy, Decision, Outcome, Outcomes, Sequential};
 pub use score::{Row, ScoreStream, Scored, Scores};
 
 pub use riptide_corruptions as corruptions;
@@ -99,7 +112,7 @@ pub use riptide_stats as stats;
 /// What most programs need.
 pub mod prelude {
     pub use crate::{
-        Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
+        Calibrate, Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
     };
     pub use riptide_datasets::OpenOptions;
     pub use riptide_datasets::{ImageSet, ImageSource};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use riptide_datasets::ImageSet;
 use riptide_detectors::{Answers, Probabilities};
 
+use crate::calibration::{Calibration, mirrored};
 use crate::classifier::Pair;
 use crate::error::Result;
 use crate::facts::Facts;
@@ -17,6 +18,9 @@ use crate::images::Images;
 pub struct ScoreStream<'a> {
     pair: &'a Pair,
     facts: &'a Facts,
+    calibration: Option<&'a Calibration>,
+    /// Whether the error probability of each image is wanted, and not only sums over batches.
+    wants_errors: bool,
     images: Images<'a>,
     is_over: bool,
 }
@@ -35,6 +39,10 @@ pub struct Scored {
     pub probabilities: Probabilities,
     /// One score an image; larger is worse.
     pub scores: Vec<f32>,
+    /// The calibrated probability of each image that the classifier is wrong, if the monitor is calibrated.
+    pub error_probabilities: Option<Vec<f64>>,
+    /// The classifier's probabilities for the mirrored images, if the calibration takes two views.
+    pub mirrored: Option<Vec<f32>>,
 }
 
 /// One image's results.
@@ -51,6 +59,8 @@ pub struct Row<'a> {
     pub prediction: usize,
     /// The probability that the classifier gives that class.
     pub confidence: f32,
+    /// The calibrated probability that the classifier is wrong, if the monitor is calibrated.
+    pub error_probability: Option<f64>,
     /// The classifier's class probabilities.
     pub classifier: &'a [f32],
     /// The distilled network's class probabilities.
@@ -58,12 +68,27 @@ pub struct Row<'a> {
 }
 
 impl<'a> ScoreStream<'a> {
-    pub(crate) fn new(pair: &'a Pair, facts: &'a Facts, images: Images<'a>) -> Self {
+    pub(crate) fn new(
+        pair: &'a Pair,
+        facts: &'a Facts,
+        calibration: Option<&'a Calibration>,
+        images: Images<'a>,
+    ) -> Self {
         Self {
             pair,
             facts,
+            calibration,
+            wants_errors: true,
             images,
             is_over: false,
+        }
+    }
+
+    /// The same stream without the error probability of each image, for who only needs sums.
+    pub(crate) fn without_errors(self) -> Self {
+        Self {
+            wants_errors: false,
+            ..self
         }
     }
 
@@ -78,6 +103,15 @@ impl<'a> ScoreStream<'a> {
         };
         let probabilities = self.pair.probabilities(&images)?;
         let scores = self.facts.score_probabilities(&probabilities)?;
+        let model = self.calibration.map(Calibration::model);
+        let mirrored = match model.filter(|model| model.views() == 2) {
+            Some(_) => Some(self.pair.classifier_probabilities(&mirrored(&images)?)?),
+            None => None,
+        };
+        let error_probabilities = match model.filter(|_| self.wants_errors) {
+            Some(model) => Some(model.error_probabilities(&probabilities, mirrored.as_deref())?),
+            None => None,
+        };
         let files = self.images.files();
         Ok(Some(Scored {
             first,
@@ -85,6 +119,8 @@ impl<'a> ScoreStream<'a> {
             images,
             probabilities,
             scores,
+            error_probabilities,
+            mirrored,
         }))
     }
 }
@@ -120,6 +156,10 @@ impl Scored {
             score,
             prediction,
             confidence: classifier.get(prediction).copied().unwrap_or_default(),
+            error_probability: self
+                .error_probabilities
+                .as_ref()
+                .and_then(|errors| errors.get(i).copied()),
             classifier,
             distilled,
         })
@@ -141,6 +181,8 @@ pub struct Scores {
     pub predictions: Vec<u32>,
     /// The probability that the classifier gives that class.
     pub confidences: Vec<f32>,
+    /// The calibrated probability of each image that the classifier is wrong, if the monitor is calibrated.
+    pub error_probabilities: Option<Vec<f32>>,
     /// The files of the images, if each is a file of its own.
     pub files: Option<Vec<PathBuf>>,
     /// The classes' names.
@@ -153,6 +195,7 @@ impl Scores {
             scores: Vec::new(),
             predictions: Vec::new(),
             confidences: Vec::new(),
+            error_probabilities: None,
             files,
             class_names: class_names.to_vec(),
         }
@@ -165,6 +208,9 @@ impl Scores {
             // A network of more than 4,294,967,295 classes does not fit into memory.
             self.predictions.push(u32::try_from(row.prediction).unwrap_or(u32::MAX));
             self.confidences.push(row.confidence);
+            if let Some(error) = row.error_probability {
+                self.error_probabilities.get_or_insert_default().push(error as f32);
+            }
         }
     }
 

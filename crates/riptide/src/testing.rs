@@ -20,7 +20,9 @@ pub(crate) fn facts() -> Facts {
             scores: "s".into(),
             answers: None,
             agreement: None,
+            confidences: None,
         },
         training: None,
+        calibration: None,
     }
 }

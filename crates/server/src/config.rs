@@ -180,7 +180,8 @@ pub struct RetentionConfig {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlarmConfig {
-    /// Harmful windows in a row that raise an alarm, at least 1; 1 by default.
+    /// Harmful windows in a row that raise an alarm, at least 1; 3 by default. The sequential test of a calibrated monitor raises one
+    /// by itself.
     pub raise_after: u32,
     /// Harmless windows in a row that resolve it, at least 1; 3 by default.
     pub resolve_after: u32,
@@ -286,7 +287,7 @@ impl Default for RetentionConfig {
 impl Default for AlarmConfig {
     fn default() -> Self {
         Self {
-            raise_after: 1,
+            raise_after: 3,
             resolve_after: 3,
             page_url: None,
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use riptide::Outcome;
-use riptide::detectors::Answers;
+use riptide::detectors::{Answers, SequentialTest};
 use riptide::detectors::drift::Correction;
 use riptide::detectors::harm::{self, ClassExcess, PairExcess, excess_by_class, excess_by_pair};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub(crate) struct Findings {
     pub(crate) verdict: String,
     /// What `riptide detect` says of the same images, if there are enough of them.
     pub(crate) outcome: Option<Value>,
+    /// The evidence of this window and those before it, if the monitor is calibrated.
+    #[serde(default)]
+    pub(crate) sequential: Option<Evidence>,
     /// The classes that the classifier gave, against those of the reference.
     pub(crate) classes: Option<ClassMix>,
     /// Where the excess sits, by the classifier's answer, most significant first.
@@ -36,6 +39,17 @@ pub(crate) struct Findings {
     pub(crate) mean_confidence: f64,
     /// Share of the images about which both networks agree, 0 to 1.
     pub(crate) agreement: f64,
+}
+
+/// The evidence that the accuracy is below what is tolerated.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Evidence {
+    /// Natural logarithm of the e-value.
+    pub(crate) log_e: f64,
+    /// Whether it has reached its bound, in this window or before.
+    pub(crate) alarm: bool,
+    /// Windows that it is made of.
+    pub(crate) n_windows: u64,
 }
 
 /// The classes that the classifier gave a window, compared with the reference by Pearson's chi-square test of homogeneity.
@@ -114,16 +128,36 @@ pub(crate) fn run(shared: &Shared) {
 }
 
 fn judge(shared: &Shared, window: &WindowRow) -> Result<(), Box<dyn std::error::Error>> {
-    let contents = shared.reader.read(|c| store::contents(c, window.id))?;
+    let (contents, models) = shared.reader.read(|c| Ok((store::contents(c, window.id)?, store::model_rows(c)?)))?;
     let served = shared.served_by_id(window.model);
     let n = contents.scores.len();
     let is_enough = n as u64 >= shared.config.window.min_images;
-    let findings = match served {
+    let mut findings = match served {
         Some(served) if is_enough => findings(served, &contents)?,
         _ => too_few(&contents),
     };
+    // A revision takes nothing back of what was evidence at its time.
+    let value = contents.value.as_ref().filter(|_| is_enough && window.revision == 0);
+    let (mut is_proven, mut state) = (false, None);
+    if let (Some(served), Some(value)) = (served, value)
+        && served.monitor.calibration().is_some()
+    {
+        let kept = models.iter().find(|model| model.id == window.model).and_then(|model| model.sequential.as_deref());
+        // What was kept by other options (a wider tolerated drop) is no evidence under these.
+        let fresh = served.monitor.sequential()?;
+        let kept = kept.and_then(|text| serde_json::from_str::<SequentialTest>(text).ok());
+        let mut test = kept.filter(|kept| kept.bound() == fresh.bound() && kept.config() == fresh.config()).unwrap_or(fresh);
+        test.update(value.mean_error())?;
+        is_proven = test.alarm_at() == Some(test.len());
+        findings.sequential = Some(Evidence {
+            log_e: test.log_e_value(),
+            alarm: test.alarm(),
+            n_windows: test.len(),
+        });
+        state = Some(serde_json::to_string(&test)?);
+    }
     let signal = match findings.verdict.as_str() {
-        "harmful" => Signal::Harmful,
+        "harmful" | "outside" => Signal::Harmful,
         "fit" => Signal::Harmless,
         _ => Signal::Unknown,
     };
@@ -139,8 +173,9 @@ fn judge(shared: &Shared, window: &WindowRow) -> Result<(), Box<dyn std::error::
         findings: serde_json::to_string(&findings)?,
         scores,
         signal,
+        is_proven,
         summary: summary(name, &findings, n),
-        sequential: None,
+        sequential: state,
     };
     let (rules, now) = (shared.alarm_rules(), shared.clock.now());
     let change = shared.writer.write(move |c| store::judged(c, &judged, &rules, now))?;
@@ -168,7 +203,7 @@ fn judge(shared: &Shared, window: &WindowRow) -> Result<(), Box<dyn std::error::
 fn findings(served: &Served, contents: &Contents) -> riptide::Result<Findings> {
     let monitor = &served.monitor;
     let scores: Vec<f64> = contents.scores.iter().copied().map(f64::from).collect();
-    let outcome = monitor.detect_scores(&scores)?;
+    let outcome = monitor.detect_kept(&contents.scores, &contents.confidences, contents.value.clone())?;
     let answers = Answers {
         classifier: contents.predictions.iter().map(|&class| class as usize).collect(),
         distilled: contents.distilled.iter().map(|&class| class as usize).collect(),
@@ -194,6 +229,7 @@ fn findings(served: &Served, contents: &Contents) -> riptide::Result<Findings> {
     Ok(Findings {
         verdict: verdict(served, &outcome).to_owned(),
         outcome: serde_json::to_value(&outcome).ok(),
+        sequential: None,
         classes,
         by_class,
         by_pair,
@@ -202,15 +238,14 @@ fn findings(served: &Served, contents: &Contents) -> riptide::Result<Findings> {
     })
 }
 
-/// The verdict of a monitor that is not calibrated: fit is a window whose excess fraction lies below the tolerated one with its
-/// whole interval; that no harm was found is not enough.
+/// The verdict. Without a calibration, fit is a window whose excess fraction lies below the tolerated one with its whole interval;
+/// that no harm was found is not enough.
 fn verdict(served: &Served, outcome: &Outcome) -> &'static str {
-    if outcome.is_harmful {
-        "harmful"
-    } else if outcome.excess_fraction.upper < served.monitor.options().least_excess_fraction {
-        "fit"
-    } else {
-        "undecided"
+    match outcome.verdict {
+        Some(verdict) => verdict.name(),
+        None if outcome.is_harmful => "harmful",
+        None if outcome.excess_fraction.upper < served.monitor.options().least_excess_fraction => "fit",
+        None => "undecided",
     }
 }
 
@@ -218,6 +253,7 @@ fn too_few(contents: &Contents) -> Findings {
     Findings {
         verdict: "too few".into(),
         outcome: None,
+        sequential: None,
         classes: None,
         by_class: Vec::new(),
         by_pair: Vec::new(),
@@ -238,11 +274,20 @@ fn agreement(contents: &Contents) -> f64 {
 /// What a person is told when a window raises an alarm.
 fn summary(model: &str, findings: &Findings, n: usize) -> String {
     let number = |key: &str| findings.outcome.as_ref()?.pointer(key)?.as_f64();
-    match (number("/excess_fraction/lower"), number("/excess_fraction/estimate")) {
-        (Some(lower), Some(estimate)) => format!(
-            "{model}: harmful drift. At least {:.0} % of {n} images ({:.0} % estimated) are harder for the classifier than those of the reference",
-            100.0 * lower,
-            100.0 * estimate
+    let percent = |fraction: f64| format!("{:.1} %", 100.0 * fraction);
+    if let Some(reason) = findings.outcome.as_ref().and_then(|outcome| outcome.get("outside")?.as_str()) {
+        return format!("{model}: {n} images lie outside what can be judged: {reason}");
+    }
+    match (number("/accuracy/estimate"), number("/accuracy/reference"), number("/excess_fraction/lower"), number("/excess_fraction/estimate")) {
+        (Some(accuracy), Some(reference), ..) => format!(
+            "{model}: harmful drift. The accuracy on {n} images is estimated at {}; on the reference it is {}",
+            percent(accuracy),
+            percent(reference)
+        ),
+        (.., Some(lower), Some(estimate)) => format!(
+            "{model}: harmful drift. At least {} of {n} images ({} estimated) are harder for the classifier than those of the reference",
+            percent(lower),
+            percent(estimate)
         ),
         _ => format!("{model}: {} ({n} images)", findings.verdict),
     }

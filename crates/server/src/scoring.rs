@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use riptide::datasets::ImageSet;
-use riptide::detectors::Probabilities;
+use riptide::detectors::accuracy::WindowValue;
+use riptide::detectors::{DetectorError, Probabilities};
 use tokio::sync::oneshot;
 
 use crate::metrics::OfModel;
@@ -118,6 +119,11 @@ fn finish(shared: &Shared, writing: Writing) {
                     shared.metrics.images.get_or_create(&of).inc_by(event.n as u64);
                     let histogram = shared.metrics.scores.get_or_create(&of);
                     scored.scores.iter().for_each(|&score| histogram.observe(score.into()));
+                    drop(histogram);
+                    if !scored.errors.is_empty() {
+                        let histogram = shared.metrics.errors.get_or_create(&of);
+                        scored.errors.iter().for_each(|&error| histogram.observe(error.into()));
+                    }
                 }
                 if let Some(waiter) = waiter {
                     let _ = waiter.send(Ok(Arc::new(contents(scored))));
@@ -140,6 +146,8 @@ fn contents(scored: &Scored) -> Contents {
         predictions: scored.predictions.clone(),
         distilled: scored.distilled.clone(),
         confidences: scored.confidences.clone(),
+        errors: scored.errors.clone(),
+        value: None,
     }
 }
 
@@ -183,7 +191,10 @@ fn told(pending: Pending, scored: Result<Scored, String>) -> ScoredEvent {
 fn score(served: &Served, pending: &[Pending]) -> Result<Vec<Scored>, String> {
     // A fault in a network must not end the thread that everything waits for.
     let scored = catch_unwind(AssertUnwindSafe(|| scored(served, pending)));
-    let all = scored.unwrap_or_else(|_| Err("the networks failed".to_owned()))?;
+    let (all, values) = scored.unwrap_or_else(|_| Err("the networks failed".to_owned()))?;
+    if !values.is_empty() && values.len() != all.scores.len() {
+        return Err("the calibration gave too few results".to_owned());
+    }
     let (height, width) = served.monitor.input_size();
     let mut first = 0;
     let slices = pending.iter().map(|event| {
@@ -194,7 +205,9 @@ fn score(served: &Served, pending: &[Pending]) -> Result<Vec<Scored>, String> {
             scores: all.scores.get(range.clone()).ok_or_else(uneven)?.to_vec(),
             predictions: all.predictions.get(range.clone()).ok_or_else(uneven)?.to_vec(),
             distilled: all.distilled.get(range.clone()).ok_or_else(uneven)?.to_vec(),
-            confidences: all.confidences.get(range).ok_or_else(uneven)?.to_vec(),
+            confidences: all.confidences.get(range.clone()).ok_or_else(uneven)?.to_vec(),
+            errors: all.errors.get(range.clone()).unwrap_or_default().to_vec(),
+            values: values.get(range).unwrap_or_default().to_vec(),
             pixels: Vec::new(),
             height,
             width,
@@ -203,11 +216,12 @@ fn score(served: &Served, pending: &[Pending]) -> Result<Vec<Scored>, String> {
     slices.collect()
 }
 
-fn scored(served: &Served, pending: &[Pending]) -> Result<Contents, String> {
+/// The results of all images, with the sums of each that the accuracy is estimated from.
+fn scored(served: &Served, pending: &[Pending]) -> Result<(Contents, Vec<WindowValue>), String> {
     let monitor = &served.monitor;
     let mut pixels = Vec::with_capacity(pending.iter().map(|event| event.images.len()).sum());
     pending.iter().for_each(|event| pixels.extend_from_slice(&event.images));
-    let mut all = Contents::default();
+    let (mut all, mut values) = (Contents::default(), Vec::new());
     let has_answers = pending.first().is_some_and(|first| first.answers.is_some());
     if has_answers {
         let answers = pending.iter().flat_map(|event| floats(event.answers.as_deref().unwrap_or_default())).collect();
@@ -215,15 +229,46 @@ fn scored(served: &Served, pending: &[Pending]) -> Result<Contents, String> {
         let probabilities = Probabilities::new(answers, distilled, monitor.n_classes()).map_err(|error| error.to_string())?;
         let scores = monitor.facts().score_probabilities(&probabilities).map_err(|error| error.to_string())?;
         add(&mut all, &probabilities, &scores);
-        return Ok(all);
+        calibrated(served, &probabilities, None, &mut all, &mut values).map_err(|error| error.to_string())?;
+        return Ok((all, values));
     }
     let (height, width) = monitor.input_size();
     let images = ImageSet::unlabelled(pixels, height, width).map_err(|error| error.to_string())?;
     for chunk in monitor.score_stream(&images) {
         let chunk = chunk.map_err(|error| error.to_string())?;
         add(&mut all, &chunk.probabilities, &chunk.scores);
+        let mirrored = chunk.mirrored.as_deref();
+        calibrated(served, &chunk.probabilities, mirrored, &mut all, &mut values).map_err(|error| error.to_string())?;
     }
-    Ok(all)
+    Ok((all, values))
+}
+
+/// What a calibrated monitor says of each image besides.
+fn calibrated(
+    served: &Served,
+    probabilities: &Probabilities,
+    mirrored: Option<&[f32]>,
+    all: &mut Contents,
+    values: &mut Vec<WindowValue>,
+) -> Result<(), DetectorError> {
+    let Some(calibration) = served.monitor.calibration() else {
+        return Ok(());
+    };
+    let (model, n_classes) = (calibration.model(), probabilities.n_classes.max(1));
+    let errors = model.error_probabilities(probabilities, mirrored)?;
+    all.errors.extend(errors.into_iter().map(|error| error as f32));
+    let rows = probabilities.classifier.chunks_exact(n_classes).zip(probabilities.distilled.chunks_exact(n_classes));
+    let mut mirrored = mirrored.map(|rows| rows.chunks_exact(n_classes));
+    for (classifier, distilled) in rows {
+        let one = Probabilities {
+            classifier: classifier.to_vec(),
+            distilled: distilled.to_vec(),
+            n_classes: probabilities.n_classes,
+        };
+        let mirrored = mirrored.as_mut().and_then(Iterator::next);
+        values.push(model.window(&one, mirrored)?);
+    }
+    Ok(())
 }
 
 fn add(all: &mut Contents, probabilities: &Probabilities, scores: &[f32]) {

@@ -104,9 +104,12 @@ impl Shared {
         self.models.iter().find(|served| served.id == id)
     }
 
-    /// How long halves wait for each other.
-    pub(crate) fn pairing(&self) -> Pairing {
+    /// How long halves wait for each other. A calibration of two views needs the classifier's answer to the mirrored image, which no
+    /// log has.
+    pub(crate) fn pairing(&self, served: &Served) -> Pairing {
+        let is_two_views = served.monitor.calibration().is_some_and(|calibration| calibration.model().views() > 1);
         match self.config.input.answers {
+            AnswerSource::Logged if is_two_views => Pairing::Own,
             AnswerSource::Logged => Pairing::Wait(seconds(self.config.queue.pairing_seconds)),
             AnswerSource::Own => Pairing::Own,
         }

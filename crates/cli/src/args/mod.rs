@@ -1,14 +1,16 @@
 //! Options that several commands share.
 
+mod calibration;
 mod classifier;
 mod images;
 mod monitor;
 mod values;
 
+pub use calibration::{CalibrationArgs, NewCalibrationArgs};
 pub use classifier::ClassifierArgs;
 pub use images::{ImagesArgs, Reading, hint};
 pub use monitor::{JudgeArgs, MonitorArgs, NewMonitorArgs};
-pub use values::{alternative, inside_unit, method, names, percentile, severity, size, triple};
+pub use values::{alternative, drop, inside_unit, method, names, percentile, severity, size, triple};
 
 use anyhow::Context;
 

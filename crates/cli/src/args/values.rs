@@ -29,6 +29,14 @@ pub fn inside_unit(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A drop of accuracy: from 0 up to, but without, 1.
+pub fn drop(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("give a number from 0 up to 1, for instance 0.05 for five points".to_owned()),
+    }
+}
+
 /// A number from 0 to 100.
 pub fn percentile(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

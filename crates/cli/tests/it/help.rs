@@ -2,14 +2,17 @@
 
 use crate::support::{document, names, output, refused};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "fit",
     "import",
+    "calibrate",
     "score",
     "detect",
     "predict",
     "explain",
     "ks",
+    "certify",
+    "audit",
     "corrupt",
     "inspect",
     "experiment",
@@ -27,14 +30,16 @@ fn every_command_has_help_with_an_example() {
         assert!(overview.contains(&format!("\n  {command} ")), "{command}");
         let help = output(&format!("{command} --help"));
         assert!(help.contains("Example:\n  riptide "), "{command}: {help}");
-        // Fetching is not bound by the processor.
-        let common: &[&str] = if command == "fetch" {
-            &["--json"]
+        // Fetching is not bound by the processor, and an audit's options are those of its parts.
+        let parts: &[&str] = if command == "audit" {
+            &["audit pick", "audit update"]
         } else {
-            &["--json", "--threads"]
+            &[command]
         };
-        for option in common {
-            assert!(help.contains(option), "{command} {option}");
+        for part in parts {
+            let help = output(&format!("{part} --help"));
+            assert!(help.contains("--json"), "{part}");
+            assert!(part == &"fetch" || help.contains("--threads"), "{part}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command as a user runs it: the real binary, real files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accuracy;
 mod endings;
 mod experiment;
 mod golden;

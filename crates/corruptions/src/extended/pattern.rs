@@ -181,7 +181,11 @@ impl Effect for SaltLines {
         let pixels = image.as_chunks::<CHANNELS>().0.iter();
         let pairs = out.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(pixels);
         for (place, (out, pixel)) in pairs.enumerate() {
-            let along = if is_across { place / self.size.width } else { place % self.size.width };
+            let along = if is_across {
+                place / self.size.width
+            } else {
+                place % self.size.width
+            };
             *out = match lines[along / thick] {
                 KEPT => *pixel,
                 stuck => [stuck as u8; CHANNELS],

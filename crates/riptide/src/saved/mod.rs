@@ -6,9 +6,12 @@
 //! | `options.json` | the [`Options`], free to edit |
 //! | `reference_scores.npy` | the reference's scores, f64 (N,) |
 //! | `reference_answers.npy` | the class that the classifier and the distilled network gave each image, u32 (N, 2) |
+//! | `reference_confidences.npy` | the classifier's largest probability for each image, f32 (N,) |
+//! | `calibration.json`, `calibration.npy` | of a calibrated monitor: the models, and what those that did not see a family say of it; see `encoding` |
 //! | `classifier/`, `distilled/` | the networks, in their own format |
 //! | `probe_images.npy`, `probe_probabilities.npy` | in place of `classifier/` if that is a function: a few images of the reference, u8 (n, H, W, 3), and what it answered, f32 (n, n_classes) |
 
+mod calibration;
 mod folder;
 mod version1;
 
@@ -26,14 +29,16 @@ use crate::classifier::{Classifier, Pair};
 use crate::encoding;
 use crate::error::{Error, Result};
 use crate::facts::{ClassifierFacts, Facts};
-use crate::monitor::{Monitor, Parts, Probe};
+use crate::monitor::{Monitor, Parts};
 use crate::options::Options;
+use crate::probe::Probe;
 
 /// The file that says what a monitor's folder holds.
 const MANIFEST: &str = "monitor.json";
 const OPTIONS: &str = "options.json";
 const SCORES: &str = "reference_scores.npy";
 const ANSWERS: &str = "reference_answers.npy";
+const CONFIDENCES: &str = "reference_confidences.npy";
 const CLASSIFIER: &str = "classifier";
 const DISTILLED: &str = "distilled";
 const PROBE_IMAGES: &str = "probe_images.npy";
@@ -75,6 +80,12 @@ impl Monitor {
             write(&root.join(SCORES), &encoding::scores(self.reference_scores()))?;
             if let Some(answers) = self.reference_answers() {
                 write(&root.join(ANSWERS), &encoding::answers(answers))?;
+            }
+            if let Some(confidences) = self.reference_confidences() {
+                write(&root.join(CONFIDENCES), &encoding::confidences(confidences))?;
+            }
+            if let Some(calibration) = self.calibration() {
+                calibration::write(root, calibration)?;
             }
             if let Some(network) = self.pair().network() {
                 network.save(root.join(CLASSIFIER))?;
@@ -191,6 +202,14 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             })
         }
     };
+    let confidences = match &facts.reference.confidences {
+        None => None,
+        Some(digest) => Some(read_array::<f32>(&dir.join(CONFIDENCES), digest, 1)?),
+    };
+    let calibration = match &facts.calibration {
+        None => None,
+        Some(facts) => Some(calibration::read(dir, facts)?),
+    };
     let distilled = Network::load(dir.join(DISTILLED))?;
     let (classifier, probe) = match (&facts.classifier, own) {
         (ClassifierFacts::Network(_), None) => (Network::load(dir.join(CLASSIFIER))?.into(), None),
@@ -233,6 +252,8 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
         pair: Pair::new(classifier, distilled)?,
         scores,
         answers,
+        confidences,
+        calibration,
         probe,
     })
 }

@@ -166,11 +166,13 @@ pub(super) fn load(dir: &Path) -> Result<Monitor> {
         ..Options::default()
     };
     Monitor::from_parts(Parts {
-        facts: facts_of(&pair, detector.class_names, &scores, answers.as_ref(), None, None),
+        facts: facts_of(&pair, detector.class_names, &scores, answers.as_ref(), None, None, None),
         options,
         pair,
         scores,
         answers,
+        confidences: None,
+        calibration: None,
         probe: None,
     })
 }

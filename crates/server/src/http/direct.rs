@@ -67,11 +67,11 @@ async fn take_images(shared: &Arc<Shared>, name: &str, about: About, headers: He
     };
     let parts = parts(&headers, bytes).await?;
     let size = parts.iter().map(|part| body::cost(&part.bytes)).fold(0_usize, usize::saturating_add);
-    let (sharing, name) = (Arc::clone(shared), name.to_owned());
+    let (sharing, name, given) = (Arc::clone(shared), name.to_owned(), name.to_owned());
     let (images, answers) = body::parse(shared, size, move || parse(&sharing, &name, &parts)).await?;
     let pairing = match about.answers {
         Answers::Own => Pairing::Own,
-        Answers::Logged => shared.pairing(),
+        Answers::Logged => shared.pairing(shared.served(&given)?),
     };
     let submission = Submission {
         identity,
@@ -160,7 +160,7 @@ pub(super) async fn probabilities(State(shared): Use, Path(name): Path<String>, 
 }
 
 async fn take_probabilities(shared: &Arc<Shared>, name: &str, about: About, headers: HeaderMap, request: Body) -> Taken<()> {
-    let model = shared.served(name)?.id;
+    let served = shared.served(name)?;
     let Some(given) = about.id else {
         return Err(Rejection::malformed("the id of the images is needed: ?id=…"));
     };
@@ -182,7 +182,7 @@ async fn take_probabilities(shared: &Arc<Shared>, name: &str, about: About, head
         Ok((rows, n))
     })
     .await?;
-    submit::answers(shared, model, identity, n, Some(rows)).await?;
+    submit::answers(shared, served, identity, n, Some(rows)).await?;
     Ok(())
 }
 

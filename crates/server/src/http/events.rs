@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::submit::{self, Identity, Submission};
 use super::{Use, body};
 use crate::payload::{Document, Event, Half, Images, Rejection, Taken, inflate};
-use crate::shared::Shared;
+use crate::shared::{Served, Shared};
 
 /// What an event was found to be.
 enum Parsed {
@@ -41,25 +41,31 @@ async fn take(shared: &Arc<Shared>, headers: HeaderMap, request: Body) -> Taken<
     let sharing = Arc::clone(shared);
     match body::parse(shared, size, move || parse(&sharing, &headers, &bytes)).await? {
         Parsed::Request(model, time, images, identity) => {
+            let pairing = shared.pairing(by_id(shared, model)?);
             let submission = Submission {
                 identity,
                 time,
                 images,
                 answers: None,
-                pairing: shared.pairing(),
+                pairing,
             };
             submit::images(shared, model, submission).await?;
         }
         Parsed::Response(model, Ok(rows), n, identity) => {
-            submit::answers(shared, model, identity, n, Some(rows)).await?;
+            submit::answers(shared, by_id(shared, model)?, identity, n, Some(rows)).await?;
         }
         Parsed::Response(model, Err(rejection), _, identity) => {
             // Its request need not wait for another.
-            submit::answers(shared, model, identity, 0, None).await?;
+            submit::answers(shared, by_id(shared, model)?, identity, 0, None).await?;
             return Err(rejection);
         }
     }
     Ok(())
+}
+
+/// A monitor that was found before.
+fn by_id(shared: &Shared, model: i64) -> Taken<&Served> {
+    shared.served_by_id(model).ok_or_else(|| Rejection::new(404, "unknown_model", "the monitor is gone"))
 }
 
 fn parse(shared: &Shared, headers: &HeaderMap, bytes: &[u8]) -> Taken<Parsed> {

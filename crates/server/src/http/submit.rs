@@ -6,7 +6,7 @@ use riptide::files::digest::Hasher;
 
 use crate::metrics::OfReason;
 use crate::payload::{Images, Taken};
-use crate::shared::Shared;
+use crate::shared::{Served, Shared};
 use crate::store::{Arrival, NewAnswers, NewEvent, Pairing, WriteError, add_answers, add_event};
 use crate::time::{Millis, seconds};
 
@@ -90,16 +90,16 @@ pub(super) async fn images(shared: &Arc<Shared>, model: i64, submission: Submiss
 }
 
 /// Writes a response's answers (or that they were of no use), and waits until they are on disk.
-pub(super) async fn answers(shared: &Shared, model: i64, identity: Identity, n: usize, rows: Option<Vec<f32>>) -> Taken<Arrival> {
+pub(super) async fn answers(shared: &Shared, served: &Served, identity: Identity, n: usize, rows: Option<Vec<f32>>) -> Taken<Arrival> {
     let answers = NewAnswers {
-        model,
+        model: served.id,
         key: identity.key,
         source: identity.source,
         event_id: identity.id,
         received_at: shared.clock.now(),
         n,
         rows,
-        pairing: shared.pairing(),
+        pairing: shared.pairing(served),
         duplicates: seconds(shared.config.queue.duplicate_seconds),
     };
     let heard = shared.writer.try_write(move |c| add_answers(c, &answers))?;

@@ -30,6 +30,8 @@ pub(crate) struct Judged {
     /// Sorted.
     pub(crate) scores: Vec<f32>,
     pub(crate) signal: Signal,
+    /// Whether the evidence of all windows so far raises an alarm, however many of them were harmful in a row.
+    pub(crate) is_proven: bool,
     /// What a person is told if this raises an alarm.
     pub(crate) summary: String,
     /// The state of the sequential test after this window, JSON.
@@ -99,7 +101,8 @@ pub(crate) fn judged(c: &Connection, judged: &Judged, rules: &Rules, now: Millis
         c.prepare_cached("UPDATE models SET sequential = ?2 WHERE id = ?1")?.execute(params![judged.model, state])?;
     }
     let (harmful, harmless) = match judged.signal {
-        Signal::Unknown => return Ok(Change::Quiet),
+        Signal::Unknown if !judged.is_proven => return Ok(Change::Quiet),
+        Signal::Unknown => ("harmful_run", "harmless_run"),
         Signal::Harmful => ("harmful_run + 1", "0"),
         Signal::Harmless => ("0", "harmless_run + 1"),
     };
@@ -112,7 +115,7 @@ pub(crate) fn judged(c: &Connection, judged: &Judged, rules: &Rules, now: Millis
         .query_row([judged.model], |row| row.get(0))
         .optional()?;
     match firing {
-        None if harmful >= rules.raise_after => {
+        None if judged.is_proven || harmful >= rules.raise_after => {
             let window = judged.window.to_string();
             let fingerprint = digest::of_parts(&[name.as_bytes(), monitor.as_bytes(), window.as_bytes()]);
             c.prepare_cached("INSERT INTO alarms(model, fingerprint, window, raised_at, summary) VALUES(?1, ?2, ?3, ?4, ?5)")?
@@ -208,6 +211,7 @@ mod tests {
             findings: "{}".into(),
             scores: vec![1.0],
             signal,
+            is_proven: false,
             summary: "s".into(),
             sequential: None,
         };

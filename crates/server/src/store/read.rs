@@ -1,5 +1,7 @@
 //! What is read from the database.
 
+use riptide::detectors::accuracy::WindowValue;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::blobs::{classes, floats};
@@ -70,6 +72,10 @@ pub(crate) struct Contents {
     pub(crate) predictions: Vec<u32>,
     pub(crate) distilled: Vec<u32>,
     pub(crate) confidences: Vec<f32>,
+    /// Error probabilities; none if the monitor is not calibrated.
+    pub(crate) errors: Vec<f32>,
+    /// Sums for the accuracy, if the monitor is calibrated.
+    pub(crate) value: Option<WindowValue>,
 }
 
 pub(crate) fn model_rows(c: &Connection) -> rusqlite::Result<Vec<ModelRow>> {
@@ -128,7 +134,7 @@ pub(crate) fn to_judge(c: &Connection) -> rusqlite::Result<Option<WindowRow>> {
 
 /// The images of a window.
 pub(crate) fn contents(c: &Connection, window: i64) -> rusqlite::Result<Contents> {
-    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences FROM results WHERE window = ?1 ORDER BY id")?;
+    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences, errors, value FROM results WHERE window = ?1 ORDER BY id")?;
     let mut rows = statement.query([window])?;
     let mut all = Contents::default();
     while let Some(row) = rows.next()? {
@@ -144,13 +150,21 @@ impl Contents {
         self.predictions.extend(classes(blob(1)?));
         self.distilled.extend(classes(blob(2)?));
         self.confidences.extend(floats(blob(3)?));
+        if let Some(errors) = row.get_ref(4)?.as_blob_or_null()? {
+            self.errors.extend(floats(errors));
+        }
+        if let Some(text) = row.get_ref(5)?.as_str_or_null()? {
+            let bad = |error: Box<dyn std::error::Error + Send + Sync>| rusqlite::Error::FromSqlConversionFailure(5, Type::Text, error);
+            let value: WindowValue = serde_json::from_str(text).map_err(|error| bad(error.into()))?;
+            self.value.get_or_insert_default().merge(&value).map_err(|error| bad(error.into()))?;
+        }
         Ok(())
     }
 }
 
 /// What the images of an event were found to be; none if it is not scored yet, or could not be.
 pub(crate) fn event_result(c: &Connection, event: i64) -> rusqlite::Result<Option<Contents>> {
-    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences FROM results WHERE event = ?1 ORDER BY first")?;
+    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences, errors, value FROM results WHERE event = ?1 ORDER BY first")?;
     let mut rows = statement.query([event])?;
     let mut all = None;
     while let Some(row) = rows.next()? {

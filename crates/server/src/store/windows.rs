@@ -1,5 +1,6 @@
 //! From scored events to windows.
 
+use riptide::detectors::accuracy::WindowValue;
 use riptide::draw::data_uri;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -40,6 +41,10 @@ pub(crate) struct Scored {
     pub(crate) predictions: Vec<u32>,
     pub(crate) distilled: Vec<u32>,
     pub(crate) confidences: Vec<f32>,
+    /// Error probabilities; none if the monitor is not calibrated.
+    pub(crate) errors: Vec<f32>,
+    /// Sums for the accuracy, of each image by itself, so that an event can be cut anywhere; likewise.
+    pub(crate) values: Vec<WindowValue>,
     /// Row-major (n, H, W, 3).
     pub(crate) pixels: Vec<u8>,
     pub(crate) height: usize,
@@ -167,8 +172,18 @@ fn add_result(c: &Connection, window: Option<i64>, event: &ScoredEvent, scored: 
     fn part<T>(values: &[T], range: &std::ops::Range<usize>) -> &[T] {
         values.get(range.clone()).unwrap_or_default()
     }
+    let errors = part(&scored.errors, &range);
+    let mut value: Option<WindowValue> = None;
+    for one in part(&scored.values, &range) {
+        // Sums of fewer than 2^32 images do not overflow, and all have the monitor's classes.
+        let merged = value.get_or_insert_default().merge(one);
+        merged.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    }
+    let value = value.map(|value| serde_json::to_string(&value)).transpose();
+    let value = value.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     c.prepare_cached(
-        "INSERT INTO results(window, event, first, n, scores, predictions, distilled, confidences) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO results(window, event, first, n, scores, predictions, distilled, confidences, errors, value)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         window,
@@ -179,6 +194,8 @@ fn add_result(c: &Connection, window: Option<i64>, event: &ScoredEvent, scored: 
         of_classes(part(&scored.predictions, &range)),
         of_classes(part(&scored.distilled, &range)),
         of_floats(part(&scored.confidences, &range)),
+        (!errors.is_empty()).then(|| of_floats(errors)),
+        value,
     ])?;
     Ok(())
 }

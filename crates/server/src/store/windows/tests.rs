@@ -36,6 +36,8 @@ impl Bench {
             predictions: vec![1; n],
             distilled: vec![2; n],
             confidences: vec![0.5; n],
+            errors: Vec::new(),
+            values: Vec::new(),
             pixels: vec![9; n * 12],
             height: 2,
             width: 2,
