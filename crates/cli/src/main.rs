@@ -17,6 +17,8 @@ mod explain;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod fit;
+#[cfg(feature = "serve")]
+mod history;
 mod import;
 mod inspect;
 mod judgement;
@@ -25,6 +27,8 @@ mod output;
 mod predict;
 mod progress;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod shell;
 mod state;
 mod train;
@@ -84,6 +88,12 @@ enum Command {
     /// Download the public data sets and networks into the cache, verified
     #[cfg(feature = "fetch")]
     Fetch(fetch::FetchArgs),
+    /// Serve monitors: take a classifier's traffic, keep windows and their history, raise alarms
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::ServeArgs>),
+    /// Show the windows that a service judged
+    #[cfg(feature = "serve")]
+    History(history::HistoryArgs),
     /// Print a completion script for a shell
     Completions(shell::CompletionsArgs),
     /// Print the manual page
@@ -95,7 +105,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::not_run(&error),
     };
-    log_warnings();
+    match &cli.command {
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => args.log(),
+        _ => log_warnings(),
+    }
     exit::code(run(cli.command))
 }
 
@@ -128,6 +142,10 @@ fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Train(args) => train::run(*args),
         #[cfg(feature = "fetch")]
         Command::Fetch(args) => fetch::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(*args),
+        #[cfg(feature = "serve")]
+        Command::History(args) => history::run(args),
         Command::Completions(args) => shell::completions(args, Cli::command()),
         Command::Man(args) => shell::man(args, Cli::command()),
     }

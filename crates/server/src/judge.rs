@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use riptide::Outcome;
-use riptide::detectors::{Answers, SequentialTest};
 use riptide::detectors::drift::Correction;
 use riptide::detectors::harm::{self, ClassExcess, PairExcess, excess_by_class, excess_by_pair};
+use riptide::detectors::{Answers, SequentialTest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
+use crate::appearance::Change;
 use crate::metrics::OfModel;
 use crate::shared::{Served, Shared};
-use crate::store::{self, Change, Contents, Judged, Signal, WindowRow};
+use crate::store::{self, Change as Became, Contents, Judged, Signal, WindowRow};
 
 /// Findings that are kept by class and by pair.
 const MOST: usize = 10;
@@ -35,6 +36,9 @@ pub(crate) struct Findings {
     /// Where it sits by what both networks answered, if they disagree, most significant first.
     #[serde(default)]
     pub(crate) by_pair: Vec<PairExcess>,
+    /// What the images look like, compared with the reference's, if images of it were given.
+    #[serde(default)]
+    pub(crate) change: Option<Change>,
     /// Mean of the classifier's largest probabilities, 0 to 1.
     pub(crate) mean_confidence: f64,
     /// Share of the images about which both networks agree, 0 to 1.
@@ -90,7 +94,11 @@ impl ClassMix {
             occurring += 1;
             for (observed, size) in [(a, n), (b, m)] {
                 let expected = (a + b) * size / (n + m);
-                chi_square += if expected > 0.0 { (observed - expected).powi(2) / expected } else { 0.0 };
+                chi_square += if expected > 0.0 {
+                    (observed - expected).powi(2) / expected
+                } else {
+                    0.0
+                };
             }
         }
         let degrees_of_freedom = occurring.saturating_sub(1);
@@ -128,7 +136,9 @@ pub(crate) fn run(shared: &Shared) {
 }
 
 fn judge(shared: &Shared, window: &WindowRow) -> Result<(), Box<dyn std::error::Error>> {
-    let (contents, models) = shared.reader.read(|c| Ok((store::contents(c, window.id)?, store::model_rows(c)?)))?;
+    let (contents, models) = shared
+        .reader
+        .read(|c| Ok((store::contents(c, window.id)?, store::model_rows(c)?)))?;
     let served = shared.served_by_id(window.model);
     let n = contents.scores.len();
     let is_enough = n as u64 >= shared.config.window.min_images;
@@ -142,11 +152,16 @@ fn judge(shared: &Shared, window: &WindowRow) -> Result<(), Box<dyn std::error::
     if let (Some(served), Some(value)) = (served, value)
         && served.monitor.calibration().is_some()
     {
-        let kept = models.iter().find(|model| model.id == window.model).and_then(|model| model.sequential.as_deref());
+        let kept = models
+            .iter()
+            .find(|model| model.id == window.model)
+            .and_then(|model| model.sequential.as_deref());
         // What was kept by other options (a wider tolerated drop) is no evidence under these.
         let fresh = served.monitor.sequential()?;
         let kept = kept.and_then(|text| serde_json::from_str::<SequentialTest>(text).ok());
-        let mut test = kept.filter(|kept| kept.bound() == fresh.bound() && kept.config() == fresh.config()).unwrap_or(fresh);
+        let mut test = kept
+            .filter(|kept| kept.bound() == fresh.bound() && kept.config() == fresh.config())
+            .unwrap_or(fresh);
         test.update(value.mean_error())?;
         is_proven = test.alarm_at() == Some(test.len());
         findings.sequential = Some(Evidence {
@@ -156,9 +171,12 @@ fn judge(shared: &Shared, window: &WindowRow) -> Result<(), Box<dyn std::error::
         });
         state = Some(serde_json::to_string(&test)?);
     }
+    let is_calibrated = served.is_some_and(|served| served.monitor.calibration().is_some());
     let signal = match findings.verdict.as_str() {
         "harmful" | "outside" => Signal::Harmful,
         "fit" => Signal::Harmless,
+        // Without a calibration, small windows are never shown to be fit; an alarm would last for ever.
+        "undecided" if !is_calibrated => Signal::Harmless,
         _ => Signal::Unknown,
     };
     let name = served.map_or("?", |served| served.name.as_str());
@@ -179,22 +197,22 @@ fn judge(shared: &Shared, window: &WindowRow) -> Result<(), Box<dyn std::error::
     };
     let (rules, now) = (shared.alarm_rules(), shared.clock.now());
     let change = shared.writer.write(move |c| store::judged(c, &judged, &rules, now))?;
-    if change != Change::Outdated {
+    if change != Became::Outdated {
         show(shared, name, window, &findings);
     }
     let of = OfModel { model: name.to_owned() };
     match change {
-        Change::Raised => {
+        Became::Raised => {
             tracing::warn!(model = name, window = window.id, "alarm raised: harmful drift");
             shared.metrics.alarm.get_or_create(&of).set(1);
             shared.outbox.call();
         }
-        Change::Resolved => {
+        Became::Resolved => {
             tracing::info!(model = name, window = window.id, "alarm resolved");
             shared.metrics.alarm.get_or_create(&of).set(0);
             shared.outbox.call();
         }
-        Change::Quiet | Change::Outdated => {}
+        Became::Quiet | Became::Outdated => {}
     }
     Ok(())
 }
@@ -233,6 +251,10 @@ fn findings(served: &Served, contents: &Contents) -> riptide::Result<Findings> {
         classes,
         by_class,
         by_pair,
+        change: served
+            .appearance
+            .as_ref()
+            .and_then(|appearance| appearance.change(&contents.properties)),
         mean_confidence: mean(&contents.confidences),
         agreement: agreement(contents),
     })
@@ -257,6 +279,7 @@ fn too_few(contents: &Contents) -> Findings {
         classes: None,
         by_class: Vec::new(),
         by_pair: Vec::new(),
+        change: None,
         mean_confidence: mean(&contents.confidences),
         agreement: agreement(contents),
     }
@@ -275,10 +298,19 @@ fn agreement(contents: &Contents) -> f64 {
 fn summary(model: &str, findings: &Findings, n: usize) -> String {
     let number = |key: &str| findings.outcome.as_ref()?.pointer(key)?.as_f64();
     let percent = |fraction: f64| format!("{:.1} %", 100.0 * fraction);
-    if let Some(reason) = findings.outcome.as_ref().and_then(|outcome| outcome.get("outside")?.as_str()) {
+    if let Some(reason) = findings
+        .outcome
+        .as_ref()
+        .and_then(|outcome| outcome.get("outside")?.as_str())
+    {
         return format!("{model}: {n} images lie outside what can be judged: {reason}");
     }
-    match (number("/accuracy/estimate"), number("/accuracy/reference"), number("/excess_fraction/lower"), number("/excess_fraction/estimate")) {
+    match (
+        number("/accuracy/estimate"),
+        number("/accuracy/reference"),
+        number("/excess_fraction/lower"),
+        number("/excess_fraction/estimate"),
+    ) {
         (Some(accuracy), Some(reference), ..) => format!(
             "{model}: harmful drift. The accuracy on {n} images is estimated at {}; on the reference it is {}",
             percent(accuracy),
@@ -318,13 +350,29 @@ mod tests {
 
     #[test]
     fn class_mixes_are_compared_as_by_scipy() {
-        let classes = |counts: &[usize]| counts.iter().enumerate().flat_map(|(class, &n)| vec![class; n]).collect::<Vec<_>>();
-        let batch: Vec<u32> = classes(&[30, 10, 0, 20]).into_iter().map(|class| class as u32).collect();
+        let classes = |counts: &[usize]| {
+            counts
+                .iter()
+                .enumerate()
+                .flat_map(|(class, &n)| vec![class; n])
+                .collect::<Vec<_>>()
+        };
+        let batch: Vec<u32> = classes(&[30, 10, 0, 20])
+            .into_iter()
+            .map(|class| class as u32)
+            .collect();
         let mix = ClassMix::of(&batch, &classes(&[100, 100, 0, 50]), 4);
         // scipy.stats.chi2_contingency([[30, 10, 20], [100, 100, 50]], correction=False)
-        assert!((mix.chi_square - 12.387_612_387_612_39).abs() < 1e-9, "{}", mix.chi_square);
+        assert!(
+            (mix.chi_square - 12.387_612_387_612_39).abs() < 1e-9,
+            "{}",
+            mix.chi_square
+        );
         assert!((mix.p_value - 0.002_042_039_544_598).abs() < 1e-9, "{}", mix.p_value);
-        assert_eq!((mix.degrees_of_freedom, mix.counts, mix.reference), (2, vec![30, 10, 0, 20], vec![100, 100, 0, 50]));
+        assert_eq!(
+            (mix.degrees_of_freedom, mix.counts, mix.reference),
+            (2, vec![30, 10, 0, 20], vec![100, 100, 0, 50])
+        );
         assert_eq!(ClassMix::of(&[0, 0], &[0], 2).p_value, 1.0);
     }
 }

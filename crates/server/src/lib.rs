@@ -13,14 +13,17 @@
 
 #![forbid(unsafe_code)]
 
+mod appearance;
 mod config;
 mod error;
+mod history;
 mod http;
 mod judge;
 mod metrics;
 mod outbox;
 mod page;
 mod payload;
+mod run;
 mod scoring;
 mod service;
 mod shared;
@@ -28,9 +31,11 @@ mod store;
 mod time;
 
 pub use config::{
-    AlarmConfig, AnswerSource, Config, InputConfig, LimitsConfig, MonitorConfig, PixelScale, QueueConfig, RetentionConfig, SinkConfig,
-    SinkKind, TlsConfig, WindowConfig,
+    AlarmConfig, AnswerSource, Config, InputConfig, LimitsConfig, MonitorConfig, PixelScale, QueueConfig,
+    RetentionConfig, SinkConfig, SinkKind, TlsConfig, WindowConfig,
 };
 pub use error::{Error, Result};
+pub use history::{History, HistoryRow};
+pub use run::run;
 pub use service::Service;
 pub use time::Clock;

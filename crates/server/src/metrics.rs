@@ -127,30 +127,128 @@ impl Metrics {
         // Counters get their ending `_total` from the encoder.
         registry.register("images", "Images scored", metrics.images.clone());
         registry.register("score", "Scores of images", metrics.scores.clone());
-        registry.register("error_probability", "Error probabilities of images", metrics.errors.clone());
-        registry.register("window_p_value", "p-value of the newest window's Kolmogorov-Smirnov test", metrics.p_value.clone());
-        registry.register("window_estimated_accuracy", "Estimated accuracy of the newest window, 0 to 1", metrics.accuracy.clone());
-        registry.register("window_estimated_accuracy_lower", "Lower end of its interval", metrics.accuracy_lower.clone());
-        registry.register("window_estimated_accuracy_upper", "Upper end of its interval", metrics.accuracy_upper.clone());
-        registry.register("window_realised_accuracy", "Accuracy of the newest window that has labels, 0 to 1", metrics.realised_accuracy.clone());
-        registry.register("window_excess_fraction", "Least fraction of the newest window in excess of the reference", metrics.excess.clone());
-        registry.register("window_verdict", "1 for the verdict of the newest window", metrics.verdict.clone());
-        registry.register("window_images", "Images of the newest window", metrics.window_images.clone());
-        registry.register_with_unit("window_end_timestamp", "Event time at which the newest window ends", Unit::Seconds, metrics.window_end.clone());
+        registry.register(
+            "error_probability",
+            "Error probabilities of images",
+            metrics.errors.clone(),
+        );
+        registry.register(
+            "window_p_value",
+            "p-value of the newest window's Kolmogorov-Smirnov test",
+            metrics.p_value.clone(),
+        );
+        registry.register(
+            "window_estimated_accuracy",
+            "Estimated accuracy of the newest window, 0 to 1",
+            metrics.accuracy.clone(),
+        );
+        registry.register(
+            "window_estimated_accuracy_lower",
+            "Lower end of its interval",
+            metrics.accuracy_lower.clone(),
+        );
+        registry.register(
+            "window_estimated_accuracy_upper",
+            "Upper end of its interval",
+            metrics.accuracy_upper.clone(),
+        );
+        registry.register(
+            "window_realised_accuracy",
+            "Accuracy of the newest window that has labels, 0 to 1",
+            metrics.realised_accuracy.clone(),
+        );
+        registry.register(
+            "window_excess_fraction",
+            "Least fraction of the newest window in excess of the reference",
+            metrics.excess.clone(),
+        );
+        registry.register(
+            "window_verdict",
+            "1 for the verdict of the newest window",
+            metrics.verdict.clone(),
+        );
+        registry.register(
+            "window_images",
+            "Images of the newest window",
+            metrics.window_images.clone(),
+        );
+        registry.register_with_unit(
+            "window_end_timestamp",
+            "Event time at which the newest window ends",
+            Unit::Seconds,
+            metrics.window_end.clone(),
+        );
         registry.register("alarm", "1 while an alarm lasts", metrics.alarm.clone());
-        registry.register("late_images", "Images that came after their window was closed", metrics.late.clone());
-        registry.register("duplicate_events", "Events that came again and were not counted again", metrics.duplicates.clone());
-        registry.register("exchanges", "Logged requests and responses, by whose answer was taken", metrics.exchanges.clone());
-        registry.register("rejected", "Requests that were not taken, by reason", metrics.rejected.clone());
-        registry.register("failed_events", "Events that were taken and could not be scored", metrics.failed.clone());
-        registry.register("queue_images", "Images that wait to be scored", metrics.queue_images.clone());
-        registry.register_with_unit("queue", "Pixels that wait to be scored", Unit::Bytes, metrics.queue_bytes.clone());
-        registry.register_with_unit("request_duration", "Time from request to answer", Unit::Seconds, metrics.requests.clone());
-        registry.register_with_unit("scoring_duration", "Time to score what is scored together", Unit::Seconds, metrics.scoring.clone());
-        registry.register_with_unit("judging_duration", "Time to judge a window", Unit::Seconds, metrics.judging.clone());
-        registry.register("notices", "Attempts to tell a sink of an alarm", metrics.notices.clone());
-        registry.register_with_unit("database", "Size of the database", Unit::Bytes, metrics.database_bytes.clone());
-        registry.register("build", "What is running", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(
+            "late_images",
+            "Images that came after their window was closed",
+            metrics.late.clone(),
+        );
+        registry.register(
+            "duplicate_events",
+            "Events that came again and were not counted again",
+            metrics.duplicates.clone(),
+        );
+        registry.register(
+            "exchanges",
+            "Logged requests and responses, by whose answer was taken",
+            metrics.exchanges.clone(),
+        );
+        registry.register(
+            "rejected",
+            "Requests that were not taken, by reason",
+            metrics.rejected.clone(),
+        );
+        registry.register(
+            "failed_events",
+            "Events that were taken and could not be scored",
+            metrics.failed.clone(),
+        );
+        registry.register(
+            "queue_images",
+            "Images that wait to be scored",
+            metrics.queue_images.clone(),
+        );
+        registry.register_with_unit(
+            "queue",
+            "Pixels that wait to be scored",
+            Unit::Bytes,
+            metrics.queue_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "Time from request to answer",
+            Unit::Seconds,
+            metrics.requests.clone(),
+        );
+        registry.register_with_unit(
+            "scoring_duration",
+            "Time to score what is scored together",
+            Unit::Seconds,
+            metrics.scoring.clone(),
+        );
+        registry.register_with_unit(
+            "judging_duration",
+            "Time to judge a window",
+            Unit::Seconds,
+            metrics.judging.clone(),
+        );
+        registry.register(
+            "notices",
+            "Attempts to tell a sink of an alarm",
+            metrics.notices.clone(),
+        );
+        registry.register_with_unit(
+            "database",
+            "Size of the database",
+            Unit::Bytes,
+            metrics.database_bytes.clone(),
+        );
+        registry.register(
+            "build",
+            "What is running",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         metrics.registry = registry;
         metrics
     }
@@ -162,7 +260,9 @@ impl Metrics {
 
     /// Shows the newest window of a model.
     pub(crate) fn show_window(&self, model: &str, n: i64, end: Option<Millis>, verdict: &str) {
-        let of = OfModel { model: model.to_owned() };
+        let of = OfModel {
+            model: model.to_owned(),
+        };
         self.window_images.get_or_create(&of).set(n);
         if let Some(end) = end {
             self.window_end.get_or_create(&of).set(end as f64 / 1000.0);

@@ -77,7 +77,13 @@ fn pause(attempts: i64) -> Millis {
     (SECOND << doublings).min(LONGEST_PAUSE)
 }
 
-fn send(agent: &ureq::Agent, sink: &SinkConfig, notice: &Notice, page: Option<&str>, now: Millis) -> Result<(), String> {
+fn send(
+    agent: &ureq::Agent,
+    sink: &SinkConfig,
+    notice: &Notice,
+    page: Option<&str>,
+    now: Millis,
+) -> Result<(), String> {
     let body = body(sink.kind, notice, page, now).to_string();
     let request = agent.post(&sink.url).header("content-type", "application/json");
     match request.send(body) {
@@ -89,7 +95,14 @@ fn send(agent: &ureq::Agent, sink: &SinkConfig, notice: &Notice, page: Option<&s
 /// What a receiver is sent.
 fn body(kind: SinkKind, notice: &Notice, page: Option<&str>, now: Millis) -> Value {
     let status = if notice.is_firing { "firing" } else { "resolved" };
-    let link = page.map(|page| format!("{}/monitors/{}/windows/{}", page.trim_end_matches('/'), notice.model, notice.window));
+    let link = page.map(|page| {
+        format!(
+            "{}/monitors/{}/windows/{}",
+            page.trim_end_matches('/'),
+            notice.model,
+            notice.window
+        )
+    });
     let labels = json!({
         "alertname": "RiptideHarmfulDrift",
         "model": notice.model,
@@ -101,7 +114,8 @@ fn body(kind: SinkKind, notice: &Notice, page: Option<&str>, now: Millis) -> Val
     match kind {
         SinkKind::Alertmanager => {
             let ends = notice.resolved_at.unwrap_or(now + FORGET);
-            let mut alert = json!({ "labels": labels, "annotations": annotations, "startsAt": starts, "endsAt": rfc3339(ends) });
+            let mut alert =
+                json!({ "labels": labels, "annotations": annotations, "startsAt": starts, "endsAt": rfc3339(ends) });
             if let (Some(link), Some(alert)) = (link, alert.as_object_mut()) {
                 alert.insert("generatorURL".into(), link.into());
             }
@@ -109,7 +123,9 @@ fn body(kind: SinkKind, notice: &Notice, page: Option<&str>, now: Millis) -> Val
         }
         SinkKind::Webhook => {
             // The year 1 stands for "not yet", as in Alertmanager's own notices.
-            let ends = notice.resolved_at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), rfc3339);
+            let ends = notice
+                .resolved_at
+                .map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), rfc3339);
             json!({
                 "version": "4",
                 "groupKey": format!("{{}}:{{alertname=\"RiptideHarmfulDrift\", model=\"{}\"}}", notice.model),
@@ -132,8 +148,16 @@ fn body(kind: SinkKind, notice: &Notice, page: Option<&str>, now: Millis) -> Val
             })
         }
         SinkKind::Slack => {
-            let summary = notice.summary.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let what = if notice.is_firing { ":red_circle:" } else { ":large_green_circle: Resolved." };
+            let summary = notice
+                .summary
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
+            let what = if notice.is_firing {
+                ":red_circle:"
+            } else {
+                ":large_green_circle: Resolved."
+            };
             let link = link.map(|link| format!(" <{link}|Look at it>")).unwrap_or_default();
             json!({ "text": format!("{what} {summary}{link}") })
         }
@@ -164,22 +188,42 @@ mod tests {
         let alert = body(SinkKind::Alertmanager, &notice(true), page, 5000);
         assert_eq!(alert.pointer("/0/endsAt").unwrap(), "1970-01-01T00:04:05Z");
         assert_eq!(alert.pointer("/0/labels/model").unwrap(), "cifar10");
-        assert_eq!(alert.pointer("/0/generatorURL").unwrap(), "https://drift.example/monitors/cifar10/windows/7");
+        assert_eq!(
+            alert.pointer("/0/generatorURL").unwrap(),
+            "https://drift.example/monitors/cifar10/windows/7"
+        );
         let alert = body(SinkKind::Alertmanager, &notice(false), None, 5000);
         assert_eq!(alert.pointer("/0/endsAt").unwrap(), "1970-01-01T00:01:01Z");
         assert!(alert.pointer("/0/generatorURL").is_none());
         let hook = body(SinkKind::Webhook, &notice(true), page, 5000);
-        for (key, value) in [("/version", "4"), ("/status", "firing"), ("/alerts/0/endsAt", "0001-01-01T00:00:00Z"), ("/alerts/0/fingerprint", &"f".repeat(64))] {
+        for (key, value) in [
+            ("/version", "4"),
+            ("/status", "firing"),
+            ("/alerts/0/endsAt", "0001-01-01T00:00:00Z"),
+            ("/alerts/0/fingerprint", &"f".repeat(64)),
+        ] {
             assert_eq!(hook.pointer(key).unwrap(), value);
         }
         let hook = body(SinkKind::Webhook, &notice(false), page, 5000);
-        assert_eq!((hook.pointer("/status").unwrap(), hook.pointer("/alerts/0/endsAt").unwrap()), (&json!("resolved"), &json!("1970-01-01T00:01:01Z")));
+        assert_eq!(
+            (
+                hook.pointer("/status").unwrap(),
+                hook.pointer("/alerts/0/endsAt").unwrap()
+            ),
+            (&json!("resolved"), &json!("1970-01-01T00:01:01Z"))
+        );
         let text = body(SinkKind::Slack, &notice(true), page, 0);
-        assert_eq!(text.pointer("/text").unwrap(), ":red_circle: a &lt;b&gt; &amp; c <https://drift.example/monitors/cifar10/windows/7|Look at it>");
+        assert_eq!(
+            text.pointer("/text").unwrap(),
+            ":red_circle: a &lt;b&gt; &amp; c <https://drift.example/monitors/cifar10/windows/7|Look at it>"
+        );
     }
 
     #[test]
     fn pauses_grow_to_five_minutes() {
-        assert_eq!([0, 1, 2, 8, 9, 1000].map(pause), [1000, 2000, 4000, 256_000, 300_000, 300_000]);
+        assert_eq!(
+            [0, 1, 2, 8, 9, 1000].map(pause),
+            [1000, 2000, 4000, 256_000, 300_000, 300_000]
+        );
     }
 }

@@ -10,6 +10,7 @@ use riptide::detectors::accuracy::WindowValue;
 use riptide::detectors::{DetectorError, Probabilities};
 use tokio::sync::oneshot;
 
+use crate::appearance;
 use crate::metrics::OfModel;
 use crate::shared::{Served, Shared};
 use crate::store::{Contents, Pending, Scored, ScoredEvent, Tally, WriteError, floats, next_pending, place};
@@ -56,7 +57,9 @@ pub(crate) fn run(shared: &Shared) {
             }
             return;
         }
-        let (images, bytes) = pending.iter().fold((0, 0), |(n, bytes), p| (n + p.n, bytes + p.images.len()));
+        let (images, bytes) = pending
+            .iter()
+            .fold((0, 0), |(n, bytes), p| (n + p.n, bytes + p.images.len()));
         let keys = pending.iter().filter_map(|p| Some((p.event, p.key.clone()?))).collect();
         let started = Instant::now();
         let batch = Arc::new(score_all(shared, pending));
@@ -148,6 +151,7 @@ fn contents(scored: &Scored) -> Contents {
         confidences: scored.confidences.clone(),
         errors: scored.errors.clone(),
         value: None,
+        properties: Vec::new(),
     }
 }
 
@@ -155,25 +159,36 @@ fn contents(scored: &Scored) -> Contents {
 fn score_all(shared: &Shared, pending: Vec<Pending>) -> Vec<ScoredEvent> {
     let Some(served) = pending.first().and_then(|first| shared.served_by_id(first.model)) else {
         let reason = || Err("its monitor is no longer served".to_owned());
-        return pending.into_iter().map(|event| told(event, reason())).collect();
+        return pending.into_iter().map(|event| told(None, event, reason())).collect();
     };
     match score(served, &pending) {
-        Ok(scored) => pending.into_iter().zip(scored).map(|(event, scored)| told(event, Ok(scored))).collect(),
-        Err(reason) if pending.len() == 1 => pending.into_iter().map(|event| told(event, Err(reason.clone()))).collect(),
+        Ok(scored) => pending
+            .into_iter()
+            .zip(scored)
+            .map(|(event, scored)| told(Some(served), event, Ok(scored)))
+            .collect(),
+        Err(reason) if pending.len() == 1 => pending
+            .into_iter()
+            .map(|event| told(None, event, Err(reason.clone())))
+            .collect(),
         Err(_) => pending
             .into_iter()
             .map(|event| {
                 let scored = score(served, std::slice::from_ref(&event));
                 let scored = scored.and_then(|mut one| one.pop().ok_or_else(|| "no result".to_owned()));
-                told(event, scored)
+                told(Some(served), event, scored)
             })
             .collect(),
     }
 }
 
 /// An event with its results, to which its pixels go on: the worst of them are kept.
-fn told(pending: Pending, scored: Result<Scored, String>) -> ScoredEvent {
+fn told(served: Option<&Served>, pending: Pending, scored: Result<Scored, String>) -> ScoredEvent {
+    let looked_at = served.filter(|served| served.appearance.is_some());
     let scored = scored.map(|scored| Scored {
+        properties: looked_at.map_or_else(Vec::new, |_| {
+            appearance::of_images(&pending.images, scored.height, scored.width)
+        }),
         pixels: pending.images,
         ..scored
     });
@@ -208,6 +223,7 @@ fn score(served: &Served, pending: &[Pending]) -> Result<Vec<Scored>, String> {
             confidences: all.confidences.get(range.clone()).ok_or_else(uneven)?.to_vec(),
             errors: all.errors.get(range.clone()).unwrap_or_default().to_vec(),
             values: values.get(range).unwrap_or_default().to_vec(),
+            properties: Vec::new(),
             pixels: Vec::new(),
             height,
             width,
@@ -224,10 +240,20 @@ fn scored(served: &Served, pending: &[Pending]) -> Result<(Contents, Vec<WindowV
     let (mut all, mut values) = (Contents::default(), Vec::new());
     let has_answers = pending.first().is_some_and(|first| first.answers.is_some());
     if has_answers {
-        let answers = pending.iter().flat_map(|event| floats(event.answers.as_deref().unwrap_or_default())).collect();
-        let distilled = monitor.distilled().predict_proba(&pixels, |_| ()).map_err(|error| error.to_string())?;
-        let probabilities = Probabilities::new(answers, distilled, monitor.n_classes()).map_err(|error| error.to_string())?;
-        let scores = monitor.facts().score_probabilities(&probabilities).map_err(|error| error.to_string())?;
+        let answers = pending
+            .iter()
+            .flat_map(|event| floats(event.answers.as_deref().unwrap_or_default()))
+            .collect();
+        let distilled = monitor
+            .distilled()
+            .predict_proba(&pixels, |_| ())
+            .map_err(|error| error.to_string())?;
+        let probabilities =
+            Probabilities::new(answers, distilled, monitor.n_classes()).map_err(|error| error.to_string())?;
+        let scores = monitor
+            .facts()
+            .score_probabilities(&probabilities)
+            .map_err(|error| error.to_string())?;
         add(&mut all, &probabilities, &scores);
         calibrated(served, &probabilities, None, &mut all, &mut values).map_err(|error| error.to_string())?;
         return Ok((all, values));
@@ -257,7 +283,10 @@ fn calibrated(
     let (model, n_classes) = (calibration.model(), probabilities.n_classes.max(1));
     let errors = model.error_probabilities(probabilities, mirrored)?;
     all.errors.extend(errors.into_iter().map(|error| error as f32));
-    let rows = probabilities.classifier.chunks_exact(n_classes).zip(probabilities.distilled.chunks_exact(n_classes));
+    let rows = probabilities
+        .classifier
+        .chunks_exact(n_classes)
+        .zip(probabilities.distilled.chunks_exact(n_classes));
     let mut mirrored = mirrored.map(|rows| rows.chunks_exact(n_classes));
     for (classifier, distilled) in rows {
         let one = Probabilities {
@@ -276,8 +305,11 @@ fn add(all: &mut Contents, probabilities: &Probabilities, scores: &[f32]) {
     all.scores.extend_from_slice(scores);
     let predictions = probabilities.predicted_classes();
     let rows = probabilities.classifier.chunks_exact(probabilities.n_classes.max(1));
-    let confidences = rows.zip(&predictions).map(|(row, &class)| row.get(class).copied().unwrap_or_default());
+    let confidences = rows
+        .zip(&predictions)
+        .map(|(row, &class)| row.get(class).copied().unwrap_or_default());
     all.confidences.extend(confidences);
     all.predictions.extend(predictions.into_iter().map(class));
-    all.distilled.extend(probabilities.distilled_classes().into_iter().map(class));
+    all.distilled
+        .extend(probabilities.distilled_classes().into_iter().map(class));
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use riptide::files::lock::FolderLock;
 use riptide::files::FileError;
-use riptide::prelude::Monitor;
+use riptide::files::lock::FolderLock;
+use riptide::prelude::{Images, Monitor};
 use tokio::sync::Semaphore;
 
+use crate::appearance::Appearance;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Listening, listen, metrics_router, router};
@@ -75,7 +76,11 @@ impl Service {
         for monitor in &config.monitors {
             let loaded = Monitor::load(&monitor.path)?;
             tracing::info!(name = monitor.served_as(), path = %monitor.path.display(), "monitor loaded");
-            monitors.push((monitor.served_as(), loaded));
+            let appearance = match &monitor.reference {
+                Some(path) => Some(Appearance::of(&loaded, Images::open(path)?)?),
+                None => None,
+            };
+            monitors.push((monitor.served_as(), loaded, appearance));
         }
         std::fs::create_dir_all(&config.state).map_err(FileError::on("create", &config.state))?;
         let lock = FolderLock::acquire(&config.state)?;
@@ -84,11 +89,15 @@ impl Service {
         let reader = Reader::new(&path);
         let now = clock.now();
         let mut models = Vec::new();
-        for (name, monitor) in monitors {
+        for (name, monitor, appearance) in monitors {
             let (for_task, digest) = (name.clone(), monitor_digest(&monitor));
-            let id = writer.write_later(move |c| store::adopt(c, &for_task, &digest, now)).await;
-            let id = id.unwrap_or(Err(store::WriteError::Closed)).map_err(|error| refused(&path, &error))?;
-            models.push(Served::new(id, name, monitor, &config));
+            let id = writer
+                .write_later(move |c| store::adopt(c, &for_task, &digest, now))
+                .await;
+            let id = id
+                .unwrap_or(Err(store::WriteError::Closed))
+                .map_err(|error| refused(&path, &error))?;
+            models.push(Served::new(id, name, monitor, appearance, &config));
         }
         let queue = Queue::new(&config, reader.read(store::queued)?);
         let shared = Arc::new(Shared {
@@ -113,7 +122,9 @@ impl Service {
         let mut threads = Vec::new();
         let mut thread = |name: &'static str, work: Box<dyn FnOnce(&Shared) + Send>| -> Result<()> {
             let shared = Arc::clone(&shared);
-            let thread = std::thread::Builder::new().name(format!("riptide-{name}")).spawn(move || work(&shared));
+            let thread = std::thread::Builder::new()
+                .name(format!("riptide-{name}"))
+                .spawn(move || work(&shared));
             threads.push(thread.map_err(|source| Error::Start { what: name, source })?);
             Ok(())
         };
@@ -202,7 +213,10 @@ fn restore(shared: &Shared) -> Result<()> {
             let windows = store::window_rows(c, served.id, 50)?;
             Ok((windows, store::alarm_rows(c, Some(&served.name), 1)?))
         })?;
-        let newest = windows.iter().rev().find_map(|row| Some((row, serde_json::from_str(row.findings.as_deref()?).ok()?)));
+        let newest = windows
+            .iter()
+            .rev()
+            .find_map(|row| Some((row, serde_json::from_str(row.findings.as_deref()?).ok()?)));
         if let Some((row, findings)) = newest {
             judge::show(shared, &served.name, row, &findings);
         }
@@ -211,7 +225,7 @@ fn restore(shared: &Shared) -> Result<()> {
             model: served.name.clone(),
         };
         shared.metrics.alarm.get_or_create(&of).set(lasts.into());
-        shared.metrics.images.get_or_create(&of);
+        drop(shared.metrics.images.get_or_create(&of));
     }
     Ok(())
 }
@@ -232,7 +246,11 @@ fn keep_house(shared: &Shared) {
             Ok(((requests, answers), closed)) => {
                 for (reason, n) in [("expired_request", requests), ("expired_answer", answers)] {
                     if n > 0 {
-                        shared.metrics.exchanges.get_or_create(&crate::metrics::OfReason { reason }).inc_by(n);
+                        shared
+                            .metrics
+                            .exchanges
+                            .get_or_create(&crate::metrics::OfReason { reason })
+                            .inc_by(n);
                     }
                 }
                 if requests > 0 {
@@ -255,7 +273,10 @@ fn keep_house(shared: &Shared) {
                 }
             }
             let size = std::fs::metadata(database(&shared.config)).map_or(0, |file| file.len());
-            shared.metrics.database_bytes.set(i64::try_from(size).unwrap_or(i64::MAX));
+            shared
+                .metrics
+                .database_bytes
+                .set(i64::try_from(size).unwrap_or(i64::MAX));
         }
     }
 }

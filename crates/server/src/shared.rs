@@ -10,6 +10,7 @@ use riptide::files::digest;
 use riptide::prelude::Monitor;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::appearance::Appearance;
 use crate::config::{AnswerSource, Config};
 use crate::metrics::Metrics;
 use crate::payload::{Expected, Rejection, Taken};
@@ -51,10 +52,18 @@ pub(crate) struct Served {
     pub(crate) digest: String,
     pub(crate) monitor: Monitor,
     pub(crate) expected: Expected,
+    /// What its reference looks like, if images of it were given.
+    pub(crate) appearance: Option<Appearance>,
 }
 
 impl Served {
-    pub(crate) fn new(id: i64, name: String, monitor: Monitor, config: &Config) -> Self {
+    pub(crate) fn new(
+        id: i64,
+        name: String,
+        monitor: Monitor,
+        appearance: Option<Appearance>,
+        config: &Config,
+    ) -> Self {
         let (height, width) = monitor.input_size();
         let expected = Expected {
             height,
@@ -70,6 +79,7 @@ impl Served {
             digest: monitor_digest(&monitor),
             monitor,
             expected,
+            appearance,
         }
     }
 }
@@ -107,7 +117,10 @@ impl Shared {
     /// How long halves wait for each other. A calibration of two views needs the classifier's answer to the mirrored image, which no
     /// log has.
     pub(crate) fn pairing(&self, served: &Served) -> Pairing {
-        let is_two_views = served.monitor.calibration().is_some_and(|calibration| calibration.model().views() > 1);
+        let is_two_views = served
+            .monitor
+            .calibration()
+            .is_some_and(|calibration| calibration.model().views() > 1);
         match self.config.input.answers {
             AnswerSource::Logged if is_two_views => Pairing::Own,
             AnswerSource::Logged => Pairing::Wait(seconds(self.config.queue.pairing_seconds)),
@@ -191,7 +204,10 @@ impl Queue {
         };
         let is_full = before + images > self.most_images || before_bytes + bytes > self.most_bytes;
         match is_full && before > 0 {
-            true => Err(Rejection::busy("queue_full", "too many images wait to be scored; try again later")),
+            true => Err(Rejection::busy(
+                "queue_full",
+                "too many images wait to be scored; try again later",
+            )),
             false => Ok(room),
         }
     }
@@ -255,7 +271,10 @@ impl Share<'_> {
         let before = self.budget.used.fetch_add(bytes, Ordering::AcqRel);
         self.bytes += bytes;
         match before.saturating_add(bytes) > self.budget.most {
-            true => Err(Rejection::busy("bodies", "too many bytes of requests are in work; try again")),
+            true => Err(Rejection::busy(
+                "bodies",
+                "too many bytes of requests are in work; try again",
+            )),
             false => Ok(()),
         }
     }

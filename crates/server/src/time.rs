@@ -37,12 +37,16 @@ pub(crate) fn seconds(seconds: u64) -> Millis {
 /// Reads a time as RFC 3339 writes it.
 pub(crate) fn parse(text: &str) -> Option<Millis> {
     // Longer texts are no times; the bound keeps hostile ones cheap.
-    (text.len() <= 64).then(|| text.parse::<Timestamp>().ok())?.map(Timestamp::as_millisecond)
+    (text.len() <= 64)
+        .then(|| text.parse::<Timestamp>().ok())?
+        .map(Timestamp::as_millisecond)
 }
 
 /// RFC 3339 in UTC; years beyond its range are clamped.
 pub(crate) fn rfc3339(millis: Millis) -> String {
-    let clamped = millis.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
+    // A second inside the range, whose ends are no whole milliseconds.
+    let (first, last) = (Timestamp::MIN.as_millisecond() + SECOND, Timestamp::MAX.as_millisecond() - SECOND);
+    let clamped = millis.clamp(first, last);
     Timestamp::from_millisecond(clamped).map_or_else(|_| String::from("?"), |time| time.to_string())
 }
 

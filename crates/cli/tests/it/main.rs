@@ -11,6 +11,8 @@ mod hub;
 mod images;
 mod ks;
 mod monitor;
+#[cfg(all(feature = "serve", unix))]
+mod serve;
 mod support;
 mod train;
 mod umask;

@@ -14,7 +14,9 @@ pub(super) async fn read<'a>(shared: &'a Shared, headers: &HeaderMap, mut body: 
     let too_large = || Rejection::too_large(format!("a request may have {most} bytes at most"));
     let mut share = shared.bodies.share();
     // What a client claims is refused if it is too much, and believed only as it comes.
-    let claimed = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let claimed = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if claimed.is_some_and(|claimed| claimed > most) {
         return Err(too_large());
     }
@@ -35,7 +37,11 @@ pub(super) async fn read<'a>(shared: &'a Shared, headers: &HeaderMap, mut body: 
 const SMALL: usize = 1 << 14;
 
 /// Takes a body apart: small ones at once, large ones beside the threads that answer, a few at a time.
-pub(super) async fn parse<T: Send + 'static>(shared: &Shared, size: usize, work: impl FnOnce() -> Taken<T> + Send + 'static) -> Taken<T> {
+pub(super) async fn parse<T: Send + 'static>(
+    shared: &Shared,
+    size: usize,
+    work: impl FnOnce() -> Taken<T> + Send + 'static,
+) -> Taken<T> {
     let fault = || Rejection::new(500, "fault", "the body could not be taken apart");
     let _slot = shared.parsing.acquire().await.map_err(|_| fault())?;
     if size <= SMALL {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Multipart, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, State};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -49,7 +49,13 @@ const PROBABILITIES: &str = "probabilities";
     request_body(content_type = "application/octet-stream", description = "a .npy array (N, H, W, 3), a PNG, JPEG or other picture, or multipart/form-data of them"),
     responses((status = 202, description = "on disk"), (status = 422, description = "does not fit the monitor"), (status = 429, description = "the queue is full"))
 )]
-pub(super) async fn images(State(shared): Use, Path(name): Path<String>, Query(about): Query<About>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn images(
+    State(shared): Use,
+    Path(name): Path<String>,
+    Query(about): Query<About>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     match take_images(&shared, &name, about, headers, body).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(rejection) => rejection.into_response(),
@@ -60,13 +66,18 @@ async fn take_images(shared: &Arc<Shared>, name: &str, about: About, headers: He
     let model = shared.served(name)?.id;
     let (bytes, _share) = body::read(shared, &headers, request).await?;
     let id = id(about.id)?;
-    let identity = Identity::new(SOURCE, IMAGES, &id, &bytes);
+    let identity = Identity::new(name, SOURCE, IMAGES, &id, &bytes);
     let time = match about.time {
-        Some(text) => Some(time::parse(&text).ok_or_else(|| Rejection::malformed("the time is not as RFC 3339 writes it"))?),
+        Some(text) => {
+            Some(time::parse(&text).ok_or_else(|| Rejection::malformed("the time is not as RFC 3339 writes it"))?)
+        }
         None => None,
     };
     let parts = parts(&headers, bytes).await?;
-    let size = parts.iter().map(|part| body::cost(&part.bytes)).fold(0_usize, usize::saturating_add);
+    let size = parts
+        .iter()
+        .map(|part| body::cost(&part.bytes))
+        .fold(0_usize, usize::saturating_add);
     let (sharing, name, given) = (Arc::clone(shared), name.to_owned(), name.to_owned());
     let (images, answers) = body::parse(shared, size, move || parse(&sharing, &name, &parts)).await?;
     let pairing = match about.answers {
@@ -98,9 +109,15 @@ async fn parts(headers: &HeaderMap, bytes: Vec<u8>) -> Taken<Vec<Part>> {
         return Ok(vec![Part { is_answers, bytes }]);
     }
     let broken = |error: &dyn std::fmt::Display| Rejection::malformed(format!("not a form of files: {error}"));
-    let request = Request::builder().header(header::CONTENT_TYPE, content).body(Body::from(bytes));
-    let request = request.map_err(|error| broken(&error))?;
-    let mut form = Multipart::from_request(request, &()).await.map_err(|error| broken(&error))?;
+    let request = Request::builder()
+        .header(header::CONTENT_TYPE, content)
+        .body(Body::from(bytes));
+    let mut request = request.map_err(|error| broken(&error))?;
+    // The body was read within our own bound.
+    DefaultBodyLimit::disable().apply(&mut request);
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| broken(&error))?;
     let mut parts = Vec::new();
     while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
         let is_answers = field.name() == Some(PROBABILITIES);
@@ -116,7 +133,13 @@ async fn parts(headers: &HeaderMap, bytes: Vec<u8>) -> Taken<Vec<Part>> {
 fn parse(shared: &Shared, name: &str, parts: &[Part]) -> Taken<(Images, Option<Vec<f32>>)> {
     let served = shared.served(name)?;
     let expected = &served.expected;
-    let (mut all, mut answers) = (Images { n: 0, pixels: Vec::new() }, None);
+    let (mut all, mut answers) = (
+        Images {
+            n: 0,
+            pixels: Vec::new(),
+        },
+        None,
+    );
     for part in parts {
         let bytes = inflate(&part.bytes, shared.config.limits.body_bytes)?;
         if part.is_answers {
@@ -132,15 +155,24 @@ fn parse(shared: &Shared, name: &str, parts: &[Part]) -> Taken<(Images, Option<V
         };
         all.n += images.n;
         if all.n > expected.most_images {
-            return Err(Rejection::too_large(format!("more than {} images in a request", expected.most_images)));
+            return Err(Rejection::too_large(format!(
+                "more than {} images in a request",
+                expected.most_images
+            )));
         }
         all.pixels.extend_from_slice(&images.pixels);
     }
     if all.n == 0 {
         return Err(Rejection::unfit("no images"));
     }
-    if answers.as_ref().is_some_and(|rows| rows.len() != all.n * expected.n_classes) {
-        return Err(Rejection::unfit(format!("not one row of probabilities for each of {} images", all.n)));
+    if answers
+        .as_ref()
+        .is_some_and(|rows| rows.len() != all.n * expected.n_classes)
+    {
+        return Err(Rejection::unfit(format!(
+            "not one row of probabilities for each of {} images",
+            all.n
+        )));
     }
     Ok((all, answers))
 }
@@ -152,21 +184,33 @@ fn parse(shared: &Shared, name: &str, parts: &[Part]) -> Taken<(Images, Option<V
     request_body(content_type = "application/octet-stream"),
     responses((status = 202, description = "on disk"), (status = 422, description = "no probabilities, or of other classes"))
 )]
-pub(super) async fn probabilities(State(shared): Use, Path(name): Path<String>, Query(about): Query<About>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn probabilities(
+    State(shared): Use,
+    Path(name): Path<String>,
+    Query(about): Query<About>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     match take_probabilities(&shared, &name, about, headers, body).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(rejection) => rejection.into_response(),
     }
 }
 
-async fn take_probabilities(shared: &Arc<Shared>, name: &str, about: About, headers: HeaderMap, request: Body) -> Taken<()> {
+async fn take_probabilities(
+    shared: &Arc<Shared>,
+    name: &str,
+    about: About,
+    headers: HeaderMap,
+    request: Body,
+) -> Taken<()> {
     let served = shared.served(name)?;
     let Some(given) = about.id else {
         return Err(Rejection::malformed("the id of the images is needed: ?id=…"));
     };
     let given = id(Some(given))?;
     let (bytes, _share) = body::read(shared, &headers, request).await?;
-    let identity = Identity::new(SOURCE, PROBABILITIES, &given, &bytes);
+    let identity = Identity::new(name, SOURCE, PROBABILITIES, &given, &bytes);
     let (sharing, name) = (Arc::clone(shared), name.to_owned());
     let (rows, n) = body::parse(shared, body::cost(&bytes), move || {
         let expected = &sharing.served(&name)?.expected;
@@ -174,7 +218,8 @@ async fn take_probabilities(shared: &Arc<Shared>, name: &str, about: About, head
         let rows = match bytes.starts_with(b"\x93NUMPY") {
             true => expected.answers_npy(&bytes)?,
             false => {
-                let rows: Numbers = serde_json::from_slice(&bytes).map_err(|error| Rejection::malformed(error.to_string()))?;
+                let rows: Numbers =
+                    serde_json::from_slice(&bytes).map_err(|error| Rejection::malformed(error.to_string()))?;
                 expected.answers(rows.values, &rows.shape)?
             }
         };
@@ -190,11 +235,15 @@ async fn take_probabilities(shared: &Arc<Shared>, name: &str, about: About, head
 pub(super) fn id(given: Option<String>) -> Taken<String> {
     use std::hash::{BuildHasher, RandomState};
     match given {
-        Some(id) if id.is_empty() || id.chars().count() > 512 || id.chars().any(char::is_control) => {
-            Err(Rejection::malformed("an id has 1 to 512 characters, none of them a control character"))
-        }
+        Some(id) if id.is_empty() || id.chars().count() > 512 || id.chars().any(char::is_control) => Err(
+            Rejection::malformed("an id has 1 to 512 characters, none of them a control character"),
+        ),
         Some(id) => Ok(id),
         // Two keyed hashes with fresh random keys: 128 bits that nobody else draws.
-        None => Ok(format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1))),
+        None => Ok(format!(
+            "{:016x}{:016x}",
+            RandomState::new().hash_one(0),
+            RandomState::new().hash_one(1)
+        )),
     }
 }

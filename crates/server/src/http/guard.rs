@@ -20,7 +20,10 @@ use crate::shared::Shared;
 /// Lets those pass who have the key.
 pub(super) async fn authorise(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     // A browser sends the key it knows along with requests that other sites make it send.
-    let is_foreign = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let is_foreign = request
+        .headers()
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site");
     if is_foreign && request.method() != Method::GET {
         return Rejection::new(403, "foreign", "requests from other sites are not taken").into_response();
     }
@@ -46,7 +49,10 @@ fn has_key(headers: &HeaderMap, key: &str) -> bool {
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" => is_same(given.trim(), key),
         "basic" => {
-            let decoded = STANDARD.decode(given.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let decoded = STANDARD
+                .decode(given.trim())
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok());
             decoded.is_some_and(|pair| pair.split_once(':').is_some_and(|(_, password)| is_same(password, key)))
         }
         _ => false,
@@ -75,14 +81,21 @@ pub(super) async fn limit(State(shared): State<Arc<Shared>>, request: Request, n
 pub(super) async fn observe(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     // The pattern and not the path: paths are as many as clients like.
-    let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("other", MatchedPath::as_str);
     let route = format!("{} {path}", method(request.method()));
     let response = next.run(request).await;
     let of = OfRoute {
         route,
         status: response.status().as_u16(),
     };
-    shared.metrics.requests.get_or_create(&of).observe(started.elapsed().as_secs_f64());
+    shared
+        .metrics
+        .requests
+        .get_or_create(&of)
+        .observe(started.elapsed().as_secs_f64());
     if let Some(Reason(reason)) = response.extensions().get::<Reason>() {
         shared.metrics.reject(reason);
     }
@@ -130,8 +143,19 @@ mod tests {
             has_key(&headers, key)
         };
         assert!(with("Bearer a-key-of-some-length") && with("bearer  a-key-of-some-length"));
-        assert!(with(&format!("Basic {}", STANDARD.encode("anybody:a-key-of-some-length"))));
-        for wrong in ["", "Bearer", "Bearer ", "Bearer a-key-of-some-lengt", "Bearer a-key-of-some-length1", "Token a-key-of-some-length", "Basic ????"] {
+        assert!(with(&format!(
+            "Basic {}",
+            STANDARD.encode("anybody:a-key-of-some-length")
+        )));
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer a-key-of-some-lengt",
+            "Bearer a-key-of-some-length1",
+            "Token a-key-of-some-length",
+            "Basic ????",
+        ] {
             assert!(!with(wrong), "{wrong}");
         }
         assert!(!with(&format!("Basic {}", STANDARD.encode("a-key-of-some-length"))));

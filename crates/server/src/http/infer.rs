@@ -67,7 +67,12 @@ pub(super) async fn model_ready(State(shared): Use, Path(path): Path<Vec<String>
 #[utoipa::path(post, path = "/v2/models/{name}/infer", tag = "inference protocol", params(("name" = String, Path, description = "the monitor")),
     request_body(content_type = "application/json", description = "an inference request; UINT8, FP32 or FP64 (N, H, W, 3) or (N, 3, H, W), or BYTES of encoded pictures; binary tensors are taken"),
     responses((status = 200, description = "the outputs"), (status = 400, description = "malformed"), (status = 404, description = "no such monitor"), (status = 429, description = "the queue is full")))]
-pub(super) async fn infer(State(shared): Use, Path(path): Path<Vec<String>>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn infer(
+    State(shared): Use,
+    Path(path): Path<Vec<String>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     match take(&shared, &path, headers, body).await {
         Ok(response) => response,
         Err(rejection) => rejection.into_response(),
@@ -86,7 +91,10 @@ async fn take(shared: &Arc<Shared>, path: &[String], headers: HeaderMap, request
     let model = served(shared, path)?.id;
     let (bytes, _share) = body::read(shared, &headers, request).await?;
     let sharing = Arc::clone(shared);
-    let parsed = body::parse(shared, body::cost(&bytes), move || parse(&sharing, model, &headers, &bytes)).await?;
+    let parsed = body::parse(shared, body::cost(&bytes), move || {
+        parse(&sharing, model, &headers, &bytes)
+    })
+    .await?;
     let Parsed {
         identity,
         images,
@@ -107,12 +115,24 @@ async fn take(shared: &Arc<Shared>, path: &[String], headers: HeaderMap, request
         Ok(Arrival::Duplicate(event)) => {
             shared.waiters.take(&key);
             let known = shared.reader.read(|c| event_result(c, event))?;
-            Arc::new(known.ok_or_else(|| Rejection::new(503, "not_yet", "this request was taken before and is not scored yet; ask again"))?)
+            Arc::new(known.ok_or_else(|| {
+                Rejection::new(
+                    503,
+                    "not_yet",
+                    "this request was taken before and is not scored yet; ask again",
+                )
+            })?)
         }
         Ok(_) => match waiting.await {
             Ok(Ok(contents)) => contents,
             Ok(Err(reason)) => return Err(Rejection::new(422, "not_scored", reason)),
-            Err(_) => return Err(Rejection::new(503, "stopping", "the service is shutting down; the images were taken")),
+            Err(_) => {
+                return Err(Rejection::new(
+                    503,
+                    "stopping",
+                    "the service is shutting down; the images were taken",
+                ));
+            }
         },
         Err(rejection) => {
             shared.waiters.take(&key);
@@ -122,7 +142,9 @@ async fn take(shared: &Arc<Shared>, path: &[String], headers: HeaderMap, request
     let sharing = Arc::clone(shared);
     let size = contents.scores.len().saturating_mul(64);
     body::parse(shared, size, move || {
-        let served = sharing.served_by_id(model).ok_or_else(|| Rejection::new(404, "unknown_model", "the monitor is gone"))?;
+        let served = sharing
+            .served_by_id(model)
+            .ok_or_else(|| Rejection::new(404, "unknown_model", "the monitor is gone"))?;
         answer(served, given_id, &contents, in_binary)
     })
     .await
@@ -136,15 +158,21 @@ struct Parsed {
 }
 
 fn parse(shared: &Shared, model: i64, headers: &HeaderMap, bytes: &[u8]) -> Taken<Parsed> {
-    let served = shared.served_by_id(model).ok_or_else(|| Rejection::new(404, "unknown_model", "the monitor is gone"))?;
+    let served = shared
+        .served_by_id(model)
+        .ok_or_else(|| Rejection::new(404, "unknown_model", "the monitor is gone"))?;
     let bytes = inflate(bytes, shared.config.limits.body_bytes)?;
     let length = text_of(headers, INFERENCE_HEADER)?;
-    let length = length.map(|length| length.parse().map_err(|_| Rejection::malformed("Inference-Header-Content-Length is no number")));
+    let length = length.map(|length| {
+        length
+            .parse()
+            .map_err(|_| Rejection::malformed("Inference-Header-Content-Length is no number"))
+    });
     let document = Document::read(&bytes, length.transpose()?)?;
     let given_id = document.id().map(str::to_owned);
     let known_as = id(given_id.clone())?;
     Ok(Parsed {
-        identity: Identity::new("/v2", "infer", &known_as, &bytes),
+        identity: Identity::new(&served.name, "/v2", "infer", &known_as, &bytes),
         images: document.images(&served.expected)?,
         given_id,
         in_binary: document.wants_binary(),
@@ -156,7 +184,10 @@ struct Output(&'static str, &'static str, Vec<Value>, Vec<u8>);
 
 fn answer(served: &Served, id: Option<String>, contents: &Contents, in_binary: bool) -> Taken<Response> {
     let scores: Vec<f64> = contents.scores.iter().copied().map(f64::from).collect();
-    let outcome = served.monitor.detect_scores(&scores).map_err(|error| Rejection::new(422, "not_scored", error.to_string()))?;
+    let outcome = served
+        .monitor
+        .detect_scores(&scores)
+        .map_err(|error| Rejection::new(422, "not_scored", error.to_string()))?;
     let whole = |name, value: i64| Output(name, "INT64", vec![value.into()], value.to_le_bytes().to_vec());
     let number = |name, value: f64| Output(name, "FP64", vec![value.into()], value.to_le_bytes().to_vec());
     let floats = |name, values: &[f32]| {
@@ -207,7 +238,10 @@ fn answer(served: &Served, id: Option<String>, contents: &Contents, in_binary: b
     bytes.extend(binary);
     let mut response = (StatusCode::OK, Bytes::from(bytes)).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     headers.insert(HeaderName::from_static(INFERENCE_HEADER), HeaderValue::from(length));
     Ok(response)
 }

@@ -71,13 +71,21 @@ pub(super) async fn labels(State(shared): Use, headers: HeaderMap, body: Body) -
 
 async fn take(shared: &Arc<Shared>, headers: HeaderMap, request: Body) -> Taken<Outcome> {
     let (bytes, _share) = body::read(shared, &headers, request).await?;
-    let Labels { model, labels } = serde_json::from_slice(&bytes).map_err(|error| Rejection::malformed(error.to_string()))?;
+    let Labels { model, labels } =
+        serde_json::from_slice(&bytes).map_err(|error| Rejection::malformed(error.to_string()))?;
     if labels.len() > MOST {
-        return Err(Rejection::too_large(format!("{} labels in a request; at most {MOST} are taken", labels.len())));
+        return Err(Rejection::too_large(format!(
+            "{} labels in a request; at most {MOST} are taken",
+            labels.len()
+        )));
     }
     let served = shared.served_for(model.as_deref())?;
     if model.as_deref().is_some_and(|name| name != served.name) {
-        return Err(Rejection::new(404, "unknown_model", "there is no monitor of this name here"));
+        return Err(Rejection::new(
+            404,
+            "unknown_model",
+            "there is no monitor of this name here",
+        ));
     }
     let names = &served.monitor.facts().class_names;
     let mut new = Vec::with_capacity(labels.len());

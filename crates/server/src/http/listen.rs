@@ -50,8 +50,15 @@ pub(crate) async fn listen(address: SocketAddr, router: Router, config: &Config,
     let address = listener.local_addr().map_err(fail)?;
     let handle = Handle::new();
     let head_time = Duration::from_secs(config.limits.header_seconds);
-    let mut server: Server<SocketAddr> = axum_server::from_tcp(listener).map_err(fail)?.handle(handle.clone()).http1_only();
-    server.http_builder().http1().header_read_timeout(head_time).max_buf_size(HEAD_BYTES);
+    let mut server: Server<SocketAddr> = axum_server::from_tcp(listener)
+        .map_err(fail)?
+        .handle(handle.clone())
+        .http1_only();
+    server
+        .http_builder()
+        .http1()
+        .header_read_timeout(head_time)
+        .max_buf_size(HEAD_BYTES);
     let server = server.first_request_timeout(head_time);
     let acceptor = Bounded {
         places: Arc::new(Semaphore::new(config.limits.connections)),
@@ -62,10 +69,12 @@ pub(crate) async fn listen(address: SocketAddr, router: Router, config: &Config,
         Some(tls) => {
             // Which cryptography is used is decided once a process; that it was decided before is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            let tls = RustlsConfig::from_pem_file(&tls.cert, &tls.key).await.map_err(|source| Error::Listen {
-                address: format!("{address} with {} and {}", tls.cert.display(), tls.key.display()),
-                source,
-            })?;
+            let tls = RustlsConfig::from_pem_file(&tls.cert, &tls.key)
+                .await
+                .map_err(|source| Error::Listen {
+                    address: format!("{address} with {} and {}", tls.cert.display(), tls.key.display()),
+                    source,
+                })?;
             let acceptor = RustlsAcceptor::new(tls).handshake_timeout(head_time).acceptor(acceptor);
             tokio::spawn(server.acceptor(acceptor).serve(service))
         }

@@ -42,7 +42,14 @@ pub(super) async fn metrics(State(shared): Use) -> Response {
     shared.metrics.queue_images.set(images);
     shared.metrics.queue_bytes.set(bytes);
     match shared.metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(_) => Rejection::new(500, "fault", "the metrics cannot be written").into_response(),
     }
 }
@@ -73,7 +80,9 @@ pub(super) async fn monitors(State(shared): Use) -> Response {
     answer(shared, |shared| {
         let mut all = Vec::new();
         for served in &shared.models {
-            let (newest, alarms) = shared.reader.read(|c| Ok((window_rows(c, served.id, 1)?, alarm_rows(c, Some(&served.name), 1)?)))?;
+            let (newest, alarms) = shared
+                .reader
+                .read(|c| Ok((window_rows(c, served.id, 1)?, alarm_rows(c, Some(&served.name), 1)?)))?;
             let lasts = alarms.first().is_some_and(|alarm| alarm.resolved_at.is_none());
             all.push(json!({
                 "name": served.name,
@@ -148,7 +157,10 @@ pub(super) async fn alarms(State(shared): Use, Query(most): Query<Most>) -> Resp
 
 /// A window as JSON.
 fn window_json(row: &WindowRow) -> Value {
-    let findings = row.findings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let findings = row
+        .findings
+        .as_deref()
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
     json!({
         "id": row.id,
         "state": match row.state { 0 => "open", 1 => "closed", _ => "judged" },

@@ -22,7 +22,9 @@ pub(super) async fn overview(State(shared): Use) -> Response {
     answer(shared, |shared| {
         let mut monitors = Vec::new();
         for served in &shared.models {
-            let (windows, alarms) = shared.reader.read(|c| Ok((window_rows(c, served.id, FEW)?, alarm_rows(c, Some(&served.name), 1)?)))?;
+            let (windows, alarms) = shared
+                .reader
+                .read(|c| Ok((window_rows(c, served.id, FEW)?, alarm_rows(c, Some(&served.name), 1)?)))?;
             monitors.push((served, windows, alarms.into_iter().next()));
         }
         drawn(page::overview(&monitors, shared.queue.waiting().0))
@@ -33,7 +35,12 @@ pub(super) async fn overview(State(shared): Use) -> Response {
 pub(super) async fn monitor(State(shared): Use, Path(name): Path<String>) -> Response {
     answer(shared, move |shared| {
         let served = shared.served(&name)?;
-        let (windows, alarms) = shared.reader.read(|c| Ok((window_rows(c, served.id, WINDOWS)?, alarm_rows(c, Some(&served.name), 10)?)))?;
+        let (windows, alarms) = shared.reader.read(|c| {
+            Ok((
+                window_rows(c, served.id, WINDOWS)?,
+                alarm_rows(c, Some(&served.name), 10)?,
+            ))
+        })?;
         drawn(page::monitor(served, &windows, &alarms))
     })
     .await
@@ -51,7 +58,10 @@ pub(super) async fn window(State(shared): Use, Path((name, id)): Path<(String, i
 }
 
 pub(super) async fn alarms(State(shared): Use) -> Response {
-    answer(shared, |shared| drawn(page::alarms(&shared.reader.read(|c| alarm_rows(c, None, ALARMS))?))).await
+    answer(shared, |shared| {
+        drawn(page::alarms(&shared.reader.read(|c| alarm_rows(c, None, ALARMS))?))
+    })
+    .await
 }
 
 pub(super) async fn settings(State(shared): Use) -> Response {
@@ -69,7 +79,11 @@ pub(super) async fn script() -> Response {
 fn drawn(page: Result<String, minijinja::Error>) -> Taken<String> {
     page.map_err(|error| {
         tracing::error!("a page could not be written: {error:#}");
-        Rejection::new(500, "fault", "the page could not be written; the service's log says more")
+        Rejection::new(
+            500,
+            "fault",
+            "the page could not be written; the service's log says more",
+        )
     })
 }
 

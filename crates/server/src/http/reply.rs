@@ -19,11 +19,15 @@ impl IntoResponse for Rejection {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(json!({ "error": self.message }))).into_response();
         if matches!(self.status, 429 | 503 | 507) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         // A body that was not read to its end makes the connection useless for another request.
         if matches!(self.status, 401 | 408 | 413 | 429) {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.extensions_mut().insert(Reason(self.reason));
         response

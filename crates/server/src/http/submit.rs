@@ -10,7 +10,7 @@ use crate::shared::{Served, Shared};
 use crate::store::{Arrival, NewAnswers, NewEvent, Pairing, WriteError, add_answers, add_event};
 use crate::time::{Millis, seconds};
 
-/// What tells an event from others: who sent it, what it is, its id and its body.
+/// What tells an event from others: which monitor it is for, who sent it, what it is, its id and its body.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) source: String,
@@ -19,9 +19,9 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(source: &str, kind: &str, id: &str, body: &[u8]) -> Self {
+    pub(super) fn new(monitor: &str, source: &str, kind: &str, id: &str, body: &[u8]) -> Self {
         let mut hasher = Hasher::default();
-        for part in [source.as_bytes(), kind.as_bytes(), id.as_bytes()] {
+        for part in [monitor, source, kind, id].map(str::as_bytes) {
             // With its length, so that no two lists of parts give the same bytes.
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
@@ -90,7 +90,13 @@ pub(super) async fn images(shared: &Arc<Shared>, model: i64, submission: Submiss
 }
 
 /// Writes a response's answers (or that they were of no use), and waits until they are on disk.
-pub(super) async fn answers(shared: &Shared, served: &Served, identity: Identity, n: usize, rows: Option<Vec<f32>>) -> Taken<Arrival> {
+pub(super) async fn answers(
+    shared: &Shared,
+    served: &Served,
+    identity: Identity,
+    n: usize,
+    rows: Option<Vec<f32>>,
+) -> Taken<Arrival> {
     let answers = NewAnswers {
         model: served.id,
         key: identity.key,

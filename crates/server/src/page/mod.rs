@@ -1,14 +1,18 @@
 //! The page: HTML written here, with drawings inside and nothing from elsewhere.
 
 mod charts;
+mod settings;
 mod view;
+mod window;
 mod words;
 
 use std::sync::OnceLock;
 
 use minijinja::{AutoEscape, Environment, Error, Value};
 
-pub(crate) use view::{alarms, monitor, overview, settings, window};
+pub(crate) use settings::settings;
+pub(crate) use view::{alarms, monitor, overview};
+pub(crate) use window::window;
 
 /// The style sheet, with the colours of the drawings.
 pub(crate) fn style() -> &'static str {

@@ -91,8 +91,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!([0, 999, 1000, 1_234_567, -1000].map(count), ["0", "999", "1,000", "1,234,567", "-1,000"]);
-        assert_eq!((p_value(0.25), p_value(1.2e-8)), ("0.250".to_owned(), "1.2e-8".to_owned()));
+        assert_eq!(
+            [0, 999, 1000, 1_234_567, -1000].map(count),
+            ["0", "999", "1,000", "1,234,567", "-1,000"]
+        );
+        assert_eq!(
+            (p_value(0.25), p_value(1.2e-8)),
+            ("0.250".to_owned(), "1.2e-8".to_owned())
+        );
         assert_eq!(with_interval([0.5, 0.25, 0.75]), "50.0 % (25.0 % to 75.0 %)");
     }
 }

@@ -67,7 +67,10 @@ impl<'a> Document<'a> {
         let (head, binary) = match json_length {
             Some(length) => {
                 let Some((json, binary)) = body.split_at_checked(length) else {
-                    let message = format!("the JSON is said to be {length} bytes long, but the body has {}", body.len());
+                    let message = format!(
+                        "the JSON is said to be {length} bytes long, but the body has {}",
+                        body.len()
+                    );
                     return Err(Rejection::malformed(message));
                 };
                 (serde_json::from_slice(json).map_err(bad)?, binary)
@@ -120,7 +123,9 @@ impl<'a> Document<'a> {
             (Some(_), Some(_)) => Err(Rejection::malformed("both `instances` and `inputs`")),
             (Some(instances), None) => expected.from_json(instances),
             (None, Some(inputs)) => self.tensor(inputs, |tensor, binary| tensor.images(binary, expected)),
-            (None, None) => Err(Rejection::malformed("neither `instances` nor `inputs`: no request of the prediction protocols")),
+            (None, None) => Err(Rejection::malformed(
+                "neither `instances` nor `inputs`: no request of the prediction protocols",
+            )),
         }
     }
 
@@ -133,7 +138,9 @@ impl<'a> Document<'a> {
             (Some(_), Some(_)) => Err(Rejection::malformed("both `predictions` and `outputs`")),
             (Some(predictions), None) => expected.answers(predictions.values.clone(), &predictions.shape),
             (None, Some(outputs)) => self.tensor(outputs, |tensor, binary| tensor.answers(binary, expected)),
-            (None, None) => Err(Rejection::malformed("neither `predictions` nor `outputs`: no response of the prediction protocols")),
+            (None, None) => Err(Rejection::malformed(
+                "neither `predictions` nor `outputs`: no response of the prediction protocols",
+            )),
         }
     }
 
@@ -204,7 +211,9 @@ impl Tensor {
     fn check_nesting(&self, data: &Numbers) -> Taken<()> {
         match data.shape.len() == 1 || data.shape == self.shape {
             true => Ok(()),
-            false => Err(Rejection::malformed("the data are nested in another way than the shape says")),
+            false => Err(Rejection::malformed(
+                "the data are nested in another way than the shape says",
+            )),
         }
     }
 
@@ -212,7 +221,10 @@ impl Tensor {
     fn checked_count(&self, images: Images) -> Taken<Images> {
         match *self.shape.as_slice() {
             [n] | [n, 1] if n == images.n => Ok(images),
-            _ => Err(Rejection::malformed(format!("{} pictures, but the shape says otherwise", images.n))),
+            _ => Err(Rejection::malformed(format!(
+                "{} pictures, but the shape says otherwise",
+                images.n
+            ))),
         }
     }
 
@@ -221,7 +233,10 @@ impl Tensor {
     }
 
     fn type_unknown(&self) -> Rejection {
-        let message = format!("the tensor {:?} has the datatype {:?}, which is not taken here", self.name, self.datatype);
+        let message = format!(
+            "the tensor {:?} has the datatype {:?}, which is not taken here",
+            self.name, self.datatype
+        );
         Rejection::unfit(message)
     }
 }
@@ -241,7 +256,9 @@ fn doubles(bytes: &[u8]) -> Taken<Vec<f32>> {
 fn whole(rest: &[u8]) -> Taken<()> {
     match rest.is_empty() {
         true => Ok(()),
-        false => Err(Rejection::malformed("a binary tensor that is no whole number of values")),
+        false => Err(Rejection::malformed(
+            "a binary tensor that is no whole number of values",
+        )),
     }
 }
 
@@ -251,7 +268,9 @@ fn elements(mut bytes: &[u8], most: usize) -> Taken<Vec<&[u8]>> {
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
         let Some((element, rest)) = rest.split_at_checked(length) else {
-            return Err(Rejection::malformed("a BYTES tensor whose element is longer than what is left"));
+            return Err(Rejection::malformed(
+                "a BYTES tensor whose element is longer than what is left",
+            ));
         };
         if found.len() == most {
             return Err(Rejection::too_large(format!("more than {most} images in a request")));
@@ -264,125 +283,4 @@ fn elements(mut bytes: &[u8], most: usize) -> Taken<Vec<&[u8]>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::images::tests::expected;
-    use super::*;
-
-    fn images(body: &[u8]) -> Taken<Images> {
-        Document::read(body, None)?.images(&expected())
-    }
-
-    fn answers(text: &str) -> Taken<Vec<f32>> {
-        Document::read(text.as_bytes(), None)?.answers(&expected())
-    }
-
-    fn binary(json: &str, data: &[u8]) -> Vec<u8> {
-        [json.as_bytes(), data].concat()
-    }
-
-    const WANTED: [u8; 6] = [10, 20, 30, 40, 50, 60];
-
-    #[test]
-    fn all_forms_give_the_same_image() {
-        let unit = WANTED.map(|byte| f32::from(byte) / 255.0);
-        let float: Vec<u8> = unit.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let double: Vec<u8> = WANTED.iter().flat_map(|&byte| f64::from(byte).to_le_bytes()).collect();
-        let nested = |v: &[String]| format!("[[[[{},{},{}]],[[{},{},{}]]]]", v[0], v[1], v[2], v[3], v[4], v[5]);
-        let text = |values: &[f32]| values.iter().map(|v| format!("{v:?}")).collect::<Vec<_>>();
-        let bytes: Vec<String> = WANTED.iter().map(u8::to_string).collect();
-        let head = |kind: &str, size: usize| {
-            format!("{{\"inputs\":[{{\"name\":\"x\",\"shape\":[1,2,1,3],\"datatype\":\"{kind}\",\"parameters\":{{\"binary_data_size\":{size}}}}}]}}")
-        };
-        for body in [
-            format!("{{\"instances\": {}}}", nested(&text(&unit))).into_bytes(),
-            format!("{{\"instances\": {}}}\n", nested(&bytes)).into_bytes(),
-            format!("{{\"inputs\":[{{\"name\":\"x\",\"shape\":[1,2,1,3],\"datatype\":\"UINT8\",\"data\":[{}]}}]}}", bytes.join(",")).into_bytes(),
-            format!("{{\"inputs\":[{{\"data\":{},\"shape\":[1,2,1,3],\"datatype\":\"FP32\"}}]}}", nested(&text(&unit))).into_bytes(),
-            binary(&head("UINT8", 6), &WANTED),
-            binary(&head("FP32", 24), &float),
-            binary(&head("FP64", 48), &double),
-        ] {
-            assert_eq!(images(&body).unwrap().pixels, WANTED, "{}", String::from_utf8_lossy(&body));
-        }
-        let json = head("UINT8", 6);
-        let body = binary(&json, &WANTED);
-        assert!(Document::read(&body, Some(json.len())).unwrap().images(&expected()).is_ok());
-        for wrong in [0, 3, json.len() - 1, json.len() + 1, body.len() + 1, usize::MAX] {
-            assert_eq!(Document::read(&body, Some(wrong)).unwrap_err().status, 400);
-        }
-    }
-
-    #[test]
-    fn pictures_come_as_text_and_binary() {
-        use base64::Engine;
-        let ppm = b"P6 1 2 255\n\x0a\x14\x1e\x28\x32\x3c".to_vec();
-        let text = base64::engine::general_purpose::STANDARD.encode(&ppm);
-        let mut elements = (ppm.len() as u32).to_le_bytes().to_vec();
-        elements.extend_from_slice(&ppm);
-        let size = elements.len();
-        let head = |shape: &str| format!("{{\"inputs\":[{{\"shape\":{shape},\"datatype\":\"BYTES\",\"parameters\":{{\"binary_data_size\":{size}}}}}]}}");
-        for body in [
-            format!("{{\"instances\":[{{\"b64\":\"{text}\"}}]}}").into_bytes(),
-            format!("{{\"inputs\":[{{\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[\"{text}\"]}}]}}").into_bytes(),
-            binary(&head("[1,1]"), &elements),
-        ] {
-            assert_eq!(images(&body).unwrap().pixels, WANTED);
-        }
-        assert!(images(&binary(&head("[2]"), &elements)).is_err());
-        elements[0] += 1;
-        assert!(images(&binary(&head("[1]"), &elements)).unwrap_err().message.contains("longer"));
-        elements[3] = 255;
-        assert!(images(&binary(&head("[1]"), &elements)).is_err());
-    }
-
-    #[test]
-    fn answers_come_as_v1_and_v2() {
-        let rows = [0.25, 0.75, 1.0, 0.0];
-        for text in [
-            "{\"predictions\": [[0.25, 0.75], [1, 0]]}",
-            "{\"outputs\":[{\"name\":\"p\",\"shape\":[2,2],\"datatype\":\"FP32\",\"data\":[0.25,0.75,1,0]}]}",
-            // Another output beside it is no row of probabilities.
-            "{\"outputs\":[{\"name\":\"c\",\"shape\":[2],\"datatype\":\"INT64\",\"data\":[1,0]},{\"shape\":[2,2],\"datatype\":\"FP64\",\"data\":[[0.25,0.75],[1,0]]}]}",
-        ] {
-            assert_eq!(answers(text).unwrap(), rows, "{text}");
-        }
-        for (text, told) in [
-            ("{\"predictions\": [1, 0]}", "expected [N, 2]"),
-            ("{\"predictions\": [[3.5, -1.0]]}", "no row of probabilities"),
-            ("{\"error\": \"no\"}", "an error"),
-            ("{\"instances\": [[1]]}", "neither"),
-            ("{\"predictions\": [[0.5,0.5]], \"predictions\": [[0.5,0.5]]}", "duplicate"),
-        ] {
-            let message = answers(text).unwrap_err().message;
-            assert!(message.contains(told), "{message}");
-        }
-    }
-
-    #[test]
-    fn lies_are_refused() {
-        let head = |shape: &str, size: &str| format!("{{\"inputs\":[{{\"shape\":{shape},\"datatype\":\"UINT8\",\"parameters\":{{\"binary_data_size\":{size}}}}}]}}");
-        for (shape, size) in [
-            ("[1,2,1,3]", "7"), ("[1,2,1,3]", "18446744073709551615"), ("[1,2,1,3]", "-1"), ("[18446744073709551615,2,1,3]", "6"),
-            ("[2,2,1,3]", "6"), ("[0,2,1,3]", "6"), ("[-1,2,1,3]", "6"), ("[1,2,1]", "6"), ("[]", "6"), ("[1,2,1,3,1]", "6"), ("null", "6"),
-        ] {
-            let rejection = images(&binary(&head(shape, size), &WANTED)).unwrap_err();
-            assert!(matches!(rejection.status, 400 | 413 | 422), "{shape} {size}: {rejection:?}");
-            assert!(!rejection.message.contains('\n'));
-        }
-        for text in ["", "[]", "3", "{", "{}", "{\"inputs\":[]}", "{\"inputs\":{}}", "{\"instances\":[]}", "{\"instances\":[[]],\"inputs\":[]}", "\u{0}\u{0}"] {
-            assert!(images(text.as_bytes()).is_err(), "{text}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_body_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            let _ = images(&bytes);
-            let mut body = b"{\"inputs\":[{\"shape\":[1,2,1,3],\"datatype\":\"BYTES\",\"parameters\":{\"binary_data_size\":".to_vec();
-            body.extend_from_slice(bytes.len().to_string().as_bytes());
-            body.extend_from_slice(b"}}]}");
-            body.extend_from_slice(&bytes);
-            let _ = images(&body);
-        }
-    }
-}
+mod tests;

@@ -57,12 +57,19 @@ impl<'a> Event<'a> {
     /// Reads an event from the headers and the body of a request.
     pub(crate) fn read(headers: &HeaderMap, body: &'a [u8]) -> Taken<Self> {
         let content = header(headers, CONTENT_TYPE.as_str())?.unwrap_or_default();
-        let content = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let content = content
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         match content.as_str() {
             "application/cloudevents+json" => Self::structured(body),
-            "application/cloudevents-batch+json" => {
-                Err(Rejection::new(415, "unsupported", "batches of events are not taken; send one event a request"))
-            }
+            "application/cloudevents-batch+json" => Err(Rejection::new(
+                415,
+                "unsupported",
+                "batches of events are not taken; send one event a request",
+            )),
             _ => Self::binary(headers, body),
         }
     }
@@ -114,7 +121,8 @@ impl<'a> Event<'a> {
     fn checked(self) -> Taken<Self> {
         for (what, text) in [("id", &self.id), ("source", &self.source)] {
             if text.is_empty() || text.chars().count() > LONGEST || text.chars().any(char::is_control) {
-                let message = format!("the event's {what} must have 1 to {LONGEST} characters, none of them a control character");
+                let message =
+                    format!("the event's {what} must have 1 to {LONGEST} characters, none of them a control character");
                 return Err(Rejection::malformed(message));
             }
         }
@@ -167,7 +175,10 @@ mod tests {
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
-            map.append(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            map.append(
+                axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
         }
         map
     }
@@ -177,8 +188,13 @@ mod tests {
     #[test]
     fn both_modes_say_the_same() {
         let pairs = [
-            ("ce-specversion", "1.0"), ("ce-id", "1234"), ("ce-source", "http://localhost:9081/"), ("ce-type", REQUEST),
-            ("ce-time", "2026-01-01T00:00:00Z"), ("ce-inferenceservicename", "cifar10"), ("content-type", "application/json"),
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1234"),
+            ("ce-source", "http://localhost:9081/"),
+            ("ce-type", REQUEST),
+            ("ce-time", "2026-01-01T00:00:00Z"),
+            ("ce-inferenceservicename", "cifar10"),
+            ("content-type", "application/json"),
         ];
         let all = headers(&pairs);
         let a = Event::read(&all, b"{\"instances\": [1]}").unwrap();
@@ -189,19 +205,33 @@ mod tests {
         let structured = headers(&[("content-type", "application/cloudevents+json; charset=utf-8")]);
         let b = Event::read(&structured, text.as_bytes()).unwrap();
         for event in [&a, &b] {
-            assert_eq!((event.id.as_str(), event.half, event.service.as_deref()), ("1234", Half::Request, Some("cifar10")));
+            assert_eq!(
+                (event.id.as_str(), event.half, event.service.as_deref()),
+                ("1234", Half::Request, Some("cifar10"))
+            );
             assert_eq!(event.time, time::parse("2026-01-01T00:00:00Z"));
             assert_eq!(&*event.body, b"{\"instances\": [1]}");
         }
-        let text = text.replace("\"data\":{\"instances\": [1]}", "\"data_base64\":\"eyJpbnN0YW5jZXMiOiBbMV19\"");
-        assert_eq!(&*Event::read(&structured, text.as_bytes()).unwrap().body, b"{\"instances\": [1]}");
+        let text = text.replace(
+            "\"data\":{\"instances\": [1]}",
+            "\"data_base64\":\"eyJpbnN0YW5jZXMiOiBbMV19\"",
+        );
+        assert_eq!(
+            &*Event::read(&structured, text.as_bytes()).unwrap().body,
+            b"{\"instances\": [1]}"
+        );
         for missing in ["ce-specversion", "ce-id", "ce-source", "ce-type"] {
             let some: Vec<_> = pairs.iter().copied().filter(|(name, _)| *name != missing).collect();
             let message = Event::read(&headers(&some), b"").unwrap_err().message;
             assert!(message.contains(missing), "{message}");
         }
         let twice: Vec<_> = pairs.iter().copied().chain([("ce-id", "5")]).collect();
-        assert!(Event::read(&headers(&twice), b"").unwrap_err().message.contains("twice"));
+        assert!(
+            Event::read(&headers(&twice), b"")
+                .unwrap_err()
+                .message
+                .contains("twice")
+        );
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub(crate) fn inflate(body: &[u8], limit: usize) -> Taken<Cow<'_, [u8]>> {
         .read_to_end(&mut inflated)
         .map_err(|error| Rejection::malformed(format!("the body looks like gzip, but is damaged: {error}")))?;
     if inflated.len() as u64 > limit {
-        return Err(Rejection::too_large(format!("the body has more than {limit} bytes after decompression")));
+        return Err(Rejection::too_large(format!(
+            "the body has more than {limit} bytes after decompression"
+        )));
     }
     Ok(Cow::Owned(inflated))
 }

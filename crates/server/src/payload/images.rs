@@ -50,7 +50,10 @@ impl Expected {
             [n, 3, h, w] => (n, Layout::ChannelsFirst, (h, w)),
             [n, h, w, 1] | [n, h, w] => (n, Layout::Grey, (h, w)),
             _ => {
-                let message = format!("images of the shape {}; expected [N, H, W, 3] or [N, 3, H, W]", short(shape));
+                let message = format!(
+                    "images of the shape {}; expected [N, H, W, 3] or [N, 3, H, W]",
+                    short(shape)
+                );
                 return Err(Rejection::unfit(message));
             }
         };
@@ -109,7 +112,9 @@ impl Expected {
             // NaN is in no range.
             if !(0.0..=most).contains(&value) {
                 let image = place / (area * channels);
-                let message = format!("image {image} has the value {value}, outside 0 to {most}; send images before normalisation");
+                let message = format!(
+                    "image {image} has the value {value}, outside 0 to {most}; send images before normalisation"
+                );
                 return Err(Rejection::unfit(message));
             }
             // Exact for every whole number of 255ths, whichever width of float it was divided in.
@@ -174,7 +179,9 @@ impl Expected {
                 let values: Vec<f32> = array.values.into_iter().map(|value| value as f32).collect();
                 self.from_numbers(&values, false, &array.shape)
             }
-            other => Err(Rejection::unfit(format!("an array of {other}; expected |u1, <f4 or <f8"))),
+            other => Err(Rejection::unfit(format!(
+                "an array of {other}; expected |u1, <f4 or <f8"
+            ))),
         }
     }
 
@@ -183,7 +190,11 @@ impl Expected {
         let n = match *shape {
             [n, classes] if classes == self.n_classes => n,
             _ => {
-                let message = format!("answers of the shape {}; expected [N, {}]", short(shape), self.n_classes);
+                let message = format!(
+                    "answers of the shape {}; expected [N, {}]",
+                    short(shape),
+                    self.n_classes
+                );
                 return Err(Rejection::unfit(message));
             }
         };
@@ -195,7 +206,9 @@ impl Expected {
             let sum: f64 = row.iter().copied().map(f64::from).sum();
             // The same tolerance as scoring has, which would refuse the row later.
             if row.iter().any(|value| !(0.0..=1.01).contains(value)) || (sum - 1.0).abs() > 1e-2 {
-                let message = format!("answer {place} is no row of probabilities (its sum is {sum:.4}); log probabilities, not logits");
+                let message = format!(
+                    "answer {place} is no row of probabilities (its sum is {sum:.4}); log probabilities, not logits"
+                );
                 return Err(Rejection::unfit(message));
             }
         }
@@ -213,7 +226,10 @@ impl Expected {
             }
             "<f8" => {
                 let array = npy::decode::<f64>(bytes).map_err(malformed)?;
-                self.answers(array.values.into_iter().map(|value| value as f32).collect(), &array.shape)
+                self.answers(
+                    array.values.into_iter().map(|value| value as f32).collect(),
+                    &array.shape,
+                )
             }
             other => Err(Rejection::unfit(format!("an array of {other}; expected <f4 or <f8"))),
         }
@@ -286,8 +302,14 @@ pub(crate) mod tests {
     fn every_byte_survives_scaling() {
         let e = expected();
         for byte in 0..=255_u8 {
-            for unit in [f32::from(byte) / 255.0, (f64::from(byte) / 255.0) as f32, f32::from(byte) * (1.0 / 255.0)] {
-                let images = e.from_numbers(&[unit, 0.5, 0.0, 0.0, 0.0, 0.0], false, &[1, 2, 1, 3]).unwrap();
+            for unit in [
+                f32::from(byte) / 255.0,
+                (f64::from(byte) / 255.0) as f32,
+                f32::from(byte) * (1.0 / 255.0),
+            ] {
+                let images = e
+                    .from_numbers(&[unit, 0.5, 0.0, 0.0, 0.0, 0.0], false, &[1, 2, 1, 3])
+                    .unwrap();
                 assert_eq!(images.pixels.first(), Some(&byte));
             }
         }

@@ -85,7 +85,9 @@ impl Reading {
         if !self.values.is_empty() {
             return Err(E::custom("numbers and pictures mixed"));
         }
-        let bytes = STANDARD.decode(text).map_err(|_| E::custom("a text that is not base64"))?;
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|_| E::custom("a text that is not base64"))?;
         self.pictures.push(bytes);
         Ok(())
     }
@@ -194,9 +196,17 @@ mod tests {
         assert_eq!(found.shape, [2, 2, 2]);
         assert_eq!(found.values, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.5]);
         assert!(!found.are_whole && read("[1, 2]").unwrap().are_whole);
-        for pictures in ["[{\"b64\": \"aGk=\"}]", "[{\"image\": {\"b64\": \"aGk=\"}}]", "[\"aGk=\"]"] {
+        for pictures in [
+            "[{\"b64\": \"aGk=\"}]",
+            "[{\"image\": {\"b64\": \"aGk=\"}}]",
+            "[\"aGk=\"]",
+        ] {
             let found = read(pictures).unwrap();
-            assert_eq!((found.pictures, found.shape), (vec![b"hi".to_vec()], vec![1]), "{pictures}");
+            assert_eq!(
+                (found.pictures, found.shape),
+                (vec![b"hi".to_vec()], vec![1]),
+                "{pictures}"
+            );
         }
     }
 
@@ -204,9 +214,27 @@ mod tests {
     fn what_is_no_array_of_one_shape_is_refused() {
         let deep = "[".repeat(100_000);
         for wrong in [
-            "[]", "[[]]", "3", "null", "[null]", "[[1], [2, 3]]", "[1, [2]]", "[[1], 2]", "[[[[[1]]]]]", "[1e999]", "[1e39]", "[NaN]",
-            "[true]", "[\"?\"]", "[1, \"aGk=\"]", "[{}]", "[{\"b64\": 3}]", "[{\"a\": {\"b\": {\"c\": 1}}}]", "{\"b64\": \"aGk=\"}",
-            "[{\"a\": {\"b64\": \"aGk=\"}, \"b\": {\"b64\": \"aGk=\"}}]", &deep,
+            "[]",
+            "[[]]",
+            "3",
+            "null",
+            "[null]",
+            "[[1], [2, 3]]",
+            "[1, [2]]",
+            "[[1], 2]",
+            "[[[[[1]]]]]",
+            "[1e999]",
+            "[1e39]",
+            "[NaN]",
+            "[true]",
+            "[\"?\"]",
+            "[1, \"aGk=\"]",
+            "[{}]",
+            "[{\"b64\": 3}]",
+            "[{\"a\": {\"b\": {\"c\": 1}}}]",
+            "{\"b64\": \"aGk=\"}",
+            "[{\"a\": {\"b64\": \"aGk=\"}, \"b\": {\"b64\": \"aGk=\"}}]",
+            &deep,
         ] {
             assert!(read(wrong).is_err(), "{}", &wrong[..wrong.len().min(60)]);
         }

@@ -14,7 +14,11 @@ const LONGEST: usize = 300;
 impl Rejection {
     pub(crate) fn new(status: u16, reason: &'static str, message: impl AsRef<str>) -> Self {
         let message = message.as_ref();
-        let mut line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+        let mut line: String = message
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(LONGEST)
+            .collect();
         if message.chars().nth(LONGEST).is_some() {
             line.push('…');
         }

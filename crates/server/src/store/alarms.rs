@@ -98,7 +98,8 @@ pub(crate) fn judged(c: &Connection, judged: &Judged, rules: &Rules, now: Millis
         return Ok(Change::Quiet);
     }
     if let Some(state) = &judged.sequential {
-        c.prepare_cached("UPDATE models SET sequential = ?2 WHERE id = ?1")?.execute(params![judged.model, state])?;
+        c.prepare_cached("UPDATE models SET sequential = ?2 WHERE id = ?1")?
+            .execute(params![judged.model, state])?;
     }
     let (harmful, harmless) = match judged.signal {
         Signal::Unknown if !judged.is_proven => return Ok(Change::Quiet),
@@ -106,10 +107,13 @@ pub(crate) fn judged(c: &Connection, judged: &Judged, rules: &Rules, now: Millis
         Signal::Harmful => ("harmful_run + 1", "0"),
         Signal::Harmless => ("0", "harmless_run + 1"),
     };
-    let sql = format!("UPDATE models SET harmful_run = {harmful}, harmless_run = {harmless} WHERE id = ?1 RETURNING harmful_run, harmless_run, name, digest");
-    let (harmful, harmless, name, monitor): (i64, i64, String, String) = c
-        .prepare_cached(&sql)?
-        .query_row([judged.model], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let sql = format!(
+        "UPDATE models SET harmful_run = {harmful}, harmless_run = {harmless} WHERE id = ?1 RETURNING harmful_run, harmless_run, name, digest"
+    );
+    let (harmful, harmless, name, monitor): (i64, i64, String, String) =
+        c.prepare_cached(&sql)?.query_row([judged.model], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
     let firing: Option<i64> = c
         .prepare_cached("SELECT id FROM alarms WHERE model = ?1 AND resolved_at IS NULL")?
         .query_row([judged.model], |row| row.get(0))
@@ -118,15 +122,19 @@ pub(crate) fn judged(c: &Connection, judged: &Judged, rules: &Rules, now: Millis
         None if judged.is_proven || harmful >= rules.raise_after => {
             let window = judged.window.to_string();
             let fingerprint = digest::of_parts(&[name.as_bytes(), monitor.as_bytes(), window.as_bytes()]);
-            c.prepare_cached("INSERT INTO alarms(model, fingerprint, window, raised_at, summary) VALUES(?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![judged.model, fingerprint, judged.window, now, judged.summary])?;
+            c.prepare_cached(
+                "INSERT INTO alarms(model, fingerprint, window, raised_at, summary) VALUES(?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![judged.model, fingerprint, judged.window, now, judged.summary])?;
             notify(c, c.last_insert_rowid(), "firing", &rules.sinks, now)?;
             Ok(Change::Raised)
         }
         Some(alarm) if harmless >= rules.resolve_after => {
-            c.prepare_cached("UPDATE alarms SET resolved_at = ?2 WHERE id = ?1")?.execute([alarm, now])?;
+            c.prepare_cached("UPDATE alarms SET resolved_at = ?2 WHERE id = ?1")?
+                .execute([alarm, now])?;
             // The next alarm needs fresh evidence.
-            c.prepare_cached("UPDATE models SET sequential = NULL WHERE id = ?1")?.execute([judged.model])?;
+            c.prepare_cached("UPDATE models SET sequential = NULL WHERE id = ?1")?
+                .execute([judged.model])?;
             notify(c, alarm, "resolved", &rules.sinks, now)?;
             Ok(Change::Resolved)
         }
@@ -191,7 +199,11 @@ mod tests {
     fn database() -> (tempfile::TempDir, Connection) {
         let folder = tempfile::tempdir().unwrap();
         let c = schema::open(&folder.path().join("a.db")).unwrap();
-        c.execute("INSERT INTO models(id, name, digest, created_at) VALUES(1, 'm', 'd', 0)", ()).unwrap();
+        c.execute(
+            "INSERT INTO models(id, name, digest, created_at) VALUES(1, 'm', 'd', 0)",
+            (),
+        )
+        .unwrap();
         (folder, c)
     }
 
@@ -227,17 +239,27 @@ mod tests {
     fn alarms_wait_for_several_windows_and_revisions_raise_none() {
         use Signal::{Harmful, Harmless, Unknown};
         let (_folder, c) = database();
-        let signals = [Harmful, Harmless, Harmful, Unknown, Harmful, Harmful, Harmless, Harmful, Harmless, Unknown, Harmless, Harmless];
-        let changes: Vec<Change> = signals.into_iter().zip(0..).map(|(signal, now)| judge(&c, signal, now)).collect();
+        let signals = [
+            Harmful, Harmless, Harmful, Unknown, Harmful, Harmful, Harmless, Harmful, Harmless, Unknown, Harmless,
+            Harmless,
+        ];
+        let changes: Vec<Change> = signals
+            .into_iter()
+            .zip(0..)
+            .map(|(signal, now)| judge(&c, signal, now))
+            .collect();
         let at = |change| changes.iter().positions(change);
         assert_eq!((at(Change::Raised), at(Change::Resolved)), (vec![4], vec![10]));
         // The same window twice, and a late revision of a harmless one.
         assert_eq!(again(&c, 1, 0, Harmful, 20), Change::Outdated);
         for window in [2, 3] {
-            c.execute("UPDATE windows SET state = 1, revision = 1 WHERE id = ?1", [window]).unwrap();
+            c.execute("UPDATE windows SET state = 1, revision = 1 WHERE id = ?1", [window])
+                .unwrap();
             assert_eq!(again(&c, window, 1, Harmful, 21), Change::Quiet);
         }
-        let alarms: i64 = c.query_row("SELECT count(*) FROM alarms", (), |row| row.get(0)).unwrap();
+        let alarms: i64 = c
+            .query_row("SELECT count(*) FROM alarms", (), |row| row.get(0))
+            .unwrap();
         assert_eq!(alarms, 1);
     }
 
@@ -247,7 +269,10 @@ mod tests {
 
     impl<'a, I: Iterator<Item = &'a Change>> Positions for I {
         fn positions(self, wanted: Change) -> Vec<usize> {
-            self.enumerate().filter(|(_, change)| **change == wanted).map(|(place, _)| place).collect()
+            self.enumerate()
+                .filter(|(_, change)| **change == wanted)
+                .map(|(place, _)| place)
+                .collect()
         }
     }
 
@@ -267,10 +292,16 @@ mod tests {
         // Resolved meanwhile, but that it was raised is told first.
         assert_eq!(due(&c, "x", 40).unwrap(), None);
         let retried = due(&c, "x", 50).unwrap().unwrap();
-        assert_eq!((retried.id, retried.attempts, &retried.fingerprint), (first.id, 1, &first.fingerprint));
+        assert_eq!(
+            (retried.id, retried.attempts, &retried.fingerprint),
+            (first.id, 1, &first.fingerprint)
+        );
         sent(&c, retried.id, 51, Some(60)).unwrap();
         let resolved = due(&c, "x", 100).unwrap().unwrap();
-        assert_eq!((resolved.is_firing, resolved.resolved_at, &resolved.fingerprint), (false, Some(20), &first.fingerprint));
+        assert_eq!(
+            (resolved.is_firing, resolved.resolved_at, &resolved.fingerprint),
+            (false, Some(20), &first.fingerprint)
+        );
         sent(&c, resolved.id, 101, None).unwrap();
         assert_eq!(due(&c, "x", 1000).unwrap(), None, "a resolved alarm is not repeated");
     }

@@ -12,10 +12,20 @@ pub(super) fn of_classes(values: &[u32]) -> Vec<u8> {
 
 /// Bytes as numbers.
 pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect()
 }
 
 /// Bytes as classes.
 pub(crate) fn classes(bytes: &[u8]) -> Vec<u32> {
-    bytes.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect()
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|&bytes| u32::from_le_bytes(bytes))
+        .collect()
 }

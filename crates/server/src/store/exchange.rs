@@ -81,17 +81,23 @@ pub(crate) struct Pending {
 
 const READY: i64 = 1;
 
+/// Events that are scored together: their results are written in one piece, and requests wait for the writer meanwhile.
+const MOST_EVENTS: usize = 256;
+
 /// Takes a request, once.
 pub(crate) fn add_event(c: &Connection, new: &NewEvent) -> rusqlite::Result<Arrival> {
     let known = c
         .prepare_cached("SELECT id, received_at FROM events WHERE key = ?1")?
-        .query_row([new.key.as_slice()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Millis>(1)?)))
+        .query_row([new.key.as_slice()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Millis>(1)?))
+        })
         .optional()?;
     if let Some((event, before)) = known {
         if new.received_at.saturating_sub(before) <= new.duplicates {
             return Ok(Arrival::Duplicate(event));
         }
-        c.prepare_cached("UPDATE events SET key = NULL WHERE id = ?1")?.execute([event])?;
+        c.prepare_cached("UPDATE events SET key = NULL WHERE id = ?1")?
+            .execute([event])?;
     }
     c.prepare_cached(
         "INSERT INTO events(model, key, source, event_id, event_time, received_at, n, state) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
@@ -121,7 +127,8 @@ pub(crate) fn add_event(c: &Connection, new: &NewEvent) -> rusqlite::Result<Arri
         .prepare_cached("SELECT 1 FROM events WHERE event_id = ?1 AND source = ?2 AND model = ?3 AND received_at >= ?4 AND id <> ?5")?
         .exists(params![new.event_id, new.source, new.model, since, event])?;
     if is_reused {
-        let mut waiting = c.prepare_cached("SELECT id FROM events WHERE event_id = ?1 AND source = ?2 AND model = ?3 AND state = 0")?;
+        let mut waiting =
+            c.prepare_cached("SELECT id FROM events WHERE event_id = ?1 AND source = ?2 AND model = ?3 AND state = 0")?;
         let waiting: Vec<i64> = waiting
             .query_map(params![new.event_id, new.source, new.model], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
@@ -135,13 +142,17 @@ pub(crate) fn add_event(c: &Connection, new: &NewEvent) -> rusqlite::Result<Arri
         "SELECT id, n FROM answers WHERE event_id = ?1 AND source = ?2 AND model = ?3 AND state = 0 AND received_at >= ?4",
     )?;
     let found: Vec<(i64, i64)> = found
-        .query_map(params![new.event_id, new.source, new.model, since], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(params![new.event_id, new.source, new.model, since], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     match *found {
         [] => Ok(Arrival::Waits),
         [(answers, n)] if n == new.n as i64 => {
-            c.prepare_cached("UPDATE payloads SET answers = (SELECT rows FROM answers WHERE id = ?2) WHERE event = ?1")?
-                .execute([event, answers])?;
+            c.prepare_cached(
+                "UPDATE payloads SET answers = (SELECT rows FROM answers WHERE id = ?2) WHERE event = ?1",
+            )?
+            .execute([event, answers])?;
             drop_answers(c, &new.event_id, &new.source, new.model)?;
             line_up(c, event)?;
             Ok(Arrival::Paired)
@@ -158,7 +169,9 @@ pub(crate) fn add_event(c: &Connection, new: &NewEvent) -> rusqlite::Result<Arri
 pub(crate) fn add_answers(c: &Connection, new: &NewAnswers) -> rusqlite::Result<Arrival> {
     let known = c
         .prepare_cached("SELECT id, received_at FROM answers WHERE key = ?1")?
-        .query_row([new.key.as_slice()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Millis>(1)?)))
+        .query_row([new.key.as_slice()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Millis>(1)?))
+        })
         .optional()?;
     if let Some((id, before)) = known {
         if new.received_at.saturating_sub(before) <= new.duplicates {
@@ -189,7 +202,14 @@ pub(crate) fn add_answers(c: &Connection, new: &NewAnswers) -> rusqlite::Result<
                     .execute(params![event, of_floats(rows)])?;
             }
             line_up(c, *event)?;
-            (if rows.is_some() { Arrival::Paired } else { Arrival::Ambiguous }, false)
+            (
+                if rows.is_some() {
+                    Arrival::Paired
+                } else {
+                    Arrival::Ambiguous
+                },
+                false,
+            )
         }
         [_] => (Arrival::Unused, false),
         _ => (Arrival::Ambiguous, false),
@@ -214,14 +234,18 @@ pub(crate) fn add_answers(c: &Connection, new: &NewAnswers) -> rusqlite::Result<
 
 /// Puts an event at the end of those that wait to be scored.
 pub(super) fn line_up(c: &Connection, event: i64) -> rusqlite::Result<()> {
-    c.prepare_cached("INSERT INTO ready(event) VALUES(?1)")?.execute([event])?;
-    c.prepare_cached("UPDATE events SET state = ?2 WHERE id = ?1")?.execute([event, READY])?;
+    c.prepare_cached("INSERT INTO ready(event) VALUES(?1)")?
+        .execute([event])?;
+    c.prepare_cached("UPDATE events SET state = ?2 WHERE id = ?1")?
+        .execute([event, READY])?;
     Ok(())
 }
 
 fn drop_answers(c: &Connection, event_id: &str, source: &str, model: i64) -> rusqlite::Result<()> {
-    c.prepare_cached("UPDATE answers SET rows = NULL, state = 1 WHERE event_id = ?1 AND source = ?2 AND model = ?3 AND state = 0")?
-        .execute(params![event_id, source, model])?;
+    c.prepare_cached(
+        "UPDATE answers SET rows = NULL, state = 1 WHERE event_id = ?1 AND source = ?2 AND model = ?3 AND state = 0",
+    )?
+    .execute(params![event_id, source, model])?;
     Ok(())
 }
 
@@ -240,7 +264,8 @@ pub(crate) fn next_pending(c: &Connection, after: i64, images: usize, bytes: usi
         let length = row.get_ref(6)?.as_blob().map_or(0, <[u8]>::len);
         let has_answers = !matches!(row.get_ref(7)?, rusqlite::types::ValueRef::Null);
         if let Some(first) = found.first()
-            && (first.model != model
+            && (found.len() >= MOST_EVENTS
+                || first.model != model
                 || first.answers.is_some() != has_answers
                 || n_images + n > images
                 || n_bytes + length > bytes)
@@ -274,133 +299,4 @@ pub(crate) fn queued(c: &Connection) -> rusqlite::Result<(u64, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::schema;
-    use super::*;
-
-    fn database() -> (tempfile::TempDir, Connection) {
-        let folder = tempfile::tempdir().unwrap();
-        let c = schema::open(&folder.path().join("a.db")).unwrap();
-        c.execute("INSERT INTO models(id, name, digest, created_at) VALUES(1, 'm', 'd', 0)", ()).unwrap();
-        (folder, c)
-    }
-
-    fn event(key: u8, id: &str, at: Millis) -> NewEvent {
-        NewEvent {
-            model: 1,
-            key: [key; 32],
-            source: "s".into(),
-            event_id: id.into(),
-            event_time: at,
-            received_at: at,
-            n: 2,
-            images: vec![key; 6],
-            answers: None,
-            pairing: Pairing::Wait(600_000),
-            duplicates: 3_600_000,
-        }
-    }
-
-    fn answers(key: u8, id: &str, at: Millis) -> NewAnswers {
-        NewAnswers {
-            model: 1,
-            key: [key; 32],
-            source: "s".into(),
-            event_id: id.into(),
-            received_at: at,
-            n: 2,
-            rows: Some(vec![f32::from(key); 4]),
-            pairing: Pairing::Wait(600_000),
-            duplicates: 3_600_000,
-        }
-    }
-
-    /// What waits to be scored, in order: the first byte of the pixels, and the first answer.
-    fn line(c: &Connection) -> Vec<(u8, Option<f32>)> {
-        let (mut all, mut after) = (Vec::new(), 0);
-        loop {
-            let some = next_pending(c, after, 1000, 1000).unwrap();
-            let Some(last) = some.last() else { return all };
-            after = last.seq;
-            all.extend(some.iter().map(|p| (p.images[0], p.answers.as_deref().map(|a| super::super::floats(a)[0]))));
-        }
-    }
-
-    #[test]
-    fn halves_find_each_other_in_either_order() {
-        let (_folder, c) = database();
-        assert_eq!(add_event(&c, &event(1, "a", 0)).unwrap(), Arrival::Waits);
-        assert_eq!(add_answers(&c, &answers(2, "b", 0)).unwrap(), Arrival::Waits);
-        assert!(line(&c).is_empty());
-        assert_eq!(add_event(&c, &event(3, "b", 5)).unwrap(), Arrival::Paired);
-        assert_eq!(add_answers(&c, &answers(4, "a", 9)).unwrap(), Arrival::Paired);
-        assert_eq!(line(&c), [(3, Some(2.0)), (1, Some(4.0))]);
-        assert_eq!(queued(&c).unwrap(), (4, 12));
-        // All of it once more, as after a lost acknowledgement.
-        assert_eq!(add_event(&c, &event(1, "a", 10)).unwrap(), Arrival::Duplicate(1));
-        assert!(matches!(add_answers(&c, &answers(2, "b", 10)).unwrap(), Arrival::Duplicate(_)));
-        assert!(matches!(add_answers(&c, &answers(4, "a", 10)).unwrap(), Arrival::Duplicate(_)));
-        assert_eq!(line(&c).len(), 2);
-        // Much later it is no longer taken for the same.
-        assert_eq!(add_event(&c, &event(1, "a", 4_000_000)).unwrap(), Arrival::Waits);
-    }
-
-    #[test]
-    fn an_id_that_is_used_twice_pairs_nothing() {
-        let (_folder, c) = database();
-        assert_eq!(add_event(&c, &event(1, "1234", 0)).unwrap(), Arrival::Waits);
-        assert_eq!(add_event(&c, &event(2, "1234", 1)).unwrap(), Arrival::Ambiguous);
-        assert_eq!(add_answers(&c, &answers(3, "1234", 2)).unwrap(), Arrival::Ambiguous);
-        assert_eq!(add_event(&c, &event(4, "1234", 3)).unwrap(), Arrival::Ambiguous);
-        assert_eq!(line(&c), [(1, None), (2, None), (4, None)]);
-        // Two answers for one request, or an answer of another length.
-        for (first, key) in [(10, 11), (20, 21)] {
-            let id = format!("x{first}");
-            let mut other = answers(key, &id, 5);
-            other.n = if first == 20 { 3 } else { 2 };
-            add_answers(&c, &other).unwrap();
-            if first == 10 {
-                add_answers(&c, &answers(key + 1, &id, 5)).unwrap();
-            }
-            assert_eq!(add_event(&c, &event(first, &id, 6)).unwrap(), Arrival::Ambiguous);
-        }
-        assert_eq!(line(&c).get(3..), Some(&[(10, None), (20, None)][..]));
-    }
-
-    #[test]
-    fn who_does_not_pair_does_not_wait() {
-        let (_folder, c) = database();
-        let own = NewEvent { pairing: Pairing::Own, ..event(1, "a", 0) };
-        assert_eq!(add_event(&c, &own).unwrap(), Arrival::Own);
-        let unused = NewAnswers { pairing: Pairing::Own, ..answers(2, "a", 0) };
-        assert_eq!(add_answers(&c, &unused).unwrap(), Arrival::Unused);
-        let whole = NewEvent { answers: Some(vec![0.5; 4]), ..event(3, "b", 0) };
-        assert_eq!(add_event(&c, &whole).unwrap(), Arrival::Paired);
-        // A response that was of no use lets its request go.
-        assert_eq!(add_event(&c, &event(4, "c", 0)).unwrap(), Arrival::Waits);
-        let useless = NewAnswers { rows: None, ..answers(5, "c", 0) };
-        assert_eq!(add_answers(&c, &useless).unwrap(), Arrival::Ambiguous);
-        assert_eq!(line(&c), [(1, None), (3, Some(0.5)), (4, None)]);
-    }
-
-    #[test]
-    fn what_is_scored_together_is_alike_and_bounded() {
-        let (_folder, c) = database();
-        for key in 0..6 {
-            let answers = (key >= 4).then(|| vec![0.5; 4]);
-            add_event(&c, &NewEvent { pairing: Pairing::Own, answers, ..event(key, &key.to_string(), 0) }).unwrap();
-        }
-        let sizes = |images, bytes| {
-            let (mut sizes, mut after) = (Vec::new(), 0);
-            while let Some(last) = next_pending(&c, after, images, bytes).unwrap().pop() {
-                sizes.push(last.seq - after);
-                after = last.seq;
-            }
-            sizes
-        };
-        assert_eq!(sizes(100, 1000), [4, 2]);
-        assert_eq!(sizes(4, 1000), [2, 2, 2]);
-        assert_eq!(sizes(100, 13), [2, 2, 2]);
-        assert_eq!(sizes(1, 1), [1, 1, 1, 1, 1, 1]);
-    }
-}
+mod tests;

@@ -25,10 +25,20 @@ pub(crate) fn adopt(c: &Connection, name: &str, digest: &str, now: Millis) -> ru
         "INSERT INTO models(name, digest, created_at) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
         params![name, digest, now],
     )?;
-    let model: i64 = c.query_row("SELECT id FROM models WHERE name = ?1 AND digest = ?2", [name, digest], |row| row.get(0))?;
+    let model: i64 = c.query_row(
+        "SELECT id FROM models WHERE name = ?1 AND digest = ?2",
+        [name, digest],
+        |row| row.get(0),
+    )?;
     let others = "model IN (SELECT id FROM models WHERE name = ?1 AND id <> ?2)";
-    c.execute(&format!("UPDATE events SET model = ?2 WHERE state < 2 AND {others}"), params![name, model])?;
-    c.execute(&format!("UPDATE answers SET model = ?2 WHERE state = 0 AND {others}"), params![name, model])?;
+    c.execute(
+        &format!("UPDATE events SET model = ?2 WHERE state < 2 AND {others}"),
+        params![name, model],
+    )?;
+    c.execute(
+        &format!("UPDATE answers SET model = ?2 WHERE state = 0 AND {others}"),
+        params![name, model],
+    )?;
     c.execute(
         &format!(
             "INSERT INTO findings(window, revision, judged_at, n, verdict, findings, scores)
@@ -40,14 +50,18 @@ pub(crate) fn adopt(c: &Connection, name: &str, digest: &str, now: Millis) -> ru
         &format!("UPDATE windows SET state = 2, closed_at = ifnull(closed_at, ?3), closed_by = ifnull(closed_by, 'replaced') WHERE state < 2 AND {others}"),
         params![name, model, now],
     )?;
-    c.execute(&format!("UPDATE alarms SET resolved_at = ?3 WHERE resolved_at IS NULL AND {others}"), params![name, model, now])?;
+    c.execute(
+        &format!("UPDATE alarms SET resolved_at = ?3 WHERE resolved_at IS NULL AND {others}"),
+        params![name, model, now],
+    )?;
     Ok(model)
 }
 
 /// Lets go requests that waited too long for their answers, and answers that waited too long for their requests: how many of
 /// each.
 pub(crate) fn release_expired(c: &Connection, before: Millis) -> rusqlite::Result<(u64, u64)> {
-    let mut waiting = c.prepare_cached("SELECT id FROM events WHERE state = 0 AND received_at < ?1 ORDER BY id LIMIT ?2")?;
+    let mut waiting =
+        c.prepare_cached("SELECT id FROM events WHERE state = 0 AND received_at < ?1 ORDER BY id LIMIT ?2")?;
     let waiting: Vec<i64> = waiting
         .query_map([before, AT_ONCE], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
@@ -62,7 +76,8 @@ pub(crate) fn release_expired(c: &Connection, before: Millis) -> rusqlite::Resul
 
 /// Removes what is old, or too much; whether there may be more of it. Only what was judged goes.
 pub(crate) fn prune(c: &Connection, kept: &Kept, now: Millis) -> rusqlite::Result<bool> {
-    c.prepare_cached("DELETE FROM answers WHERE received_at < ?1")?.execute([now - kept.answers])?;
+    c.prepare_cached("DELETE FROM answers WHERE received_at < ?1")?
+        .execute([now - kept.answers])?;
     let pragma = |name: &str| c.query_row(&format!("PRAGMA {name}"), (), |row| row.get::<_, i64>(0));
     let used = (pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?;
     let mut gone = remove_events(c, now - kept.events)?;
@@ -76,14 +91,20 @@ pub(crate) fn prune(c: &Connection, kept: &Kept, now: Millis) -> rusqlite::Resul
         .collect::<rusqlite::Result<_>>()?;
     for window in &windows {
         for table in ["findings", "exemplars", "results"] {
-            c.prepare_cached(&format!("DELETE FROM {table} WHERE window = ?1"))?.execute([window])?;
+            c.prepare_cached(&format!("DELETE FROM {table} WHERE window = ?1"))?
+                .execute([window])?;
         }
-        c.prepare_cached("DELETE FROM windows WHERE id = ?1")?.execute([window])?;
+        c.prepare_cached("DELETE FROM windows WHERE id = ?1")?
+            .execute([window])?;
     }
-    c.prepare_cached("DELETE FROM outbox WHERE alarm IN (SELECT id FROM alarms WHERE resolved_at < ?1)")?.execute([old])?;
-    c.prepare_cached("DELETE FROM alarms WHERE resolved_at < ?1")?.execute([old])?;
+    c.prepare_cached("DELETE FROM outbox WHERE alarm IN (SELECT id FROM alarms WHERE resolved_at < ?1)")?
+        .execute([old])?;
+    c.prepare_cached("DELETE FROM alarms WHERE resolved_at < ?1")?
+        .execute([old])?;
     // Gives a little of the free space back to the system.
-    c.prepare("PRAGMA incremental_vacuum(500)")?.query_map((), |_| Ok(()))?.for_each(drop);
+    c.prepare("PRAGMA incremental_vacuum(500)")?
+        .query_map((), |_| Ok(()))?
+        .for_each(drop);
     Ok(gone >= AT_ONCE || windows.len() as i64 >= AT_ONCE)
 }
 
@@ -95,10 +116,13 @@ fn remove_events(c: &Connection, before: Millis) -> rusqlite::Result<i64> {
            (SELECT 1 FROM results r JOIN windows w ON w.id = r.window WHERE r.event = e.id AND w.state < 2)
          ORDER BY received_at LIMIT ?2",
     )?;
-    let old: Vec<i64> = old.query_map([before, AT_ONCE], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let old: Vec<i64> = old
+        .query_map([before, AT_ONCE], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
     for event in &old {
         for (table, column) in [("results", "event"), ("labels", "event"), ("events", "id")] {
-            c.prepare_cached(&format!("DELETE FROM {table} WHERE {column} = ?1"))?.execute([event])?;
+            c.prepare_cached(&format!("DELETE FROM {table} WHERE {column} = ?1"))?
+                .execute([event])?;
         }
     }
     Ok(old.len() as i64)

@@ -31,7 +31,9 @@ pub(crate) enum LabelOutcome {
 pub(crate) fn add_label(c: &Connection, new: &NewLabel, now: Millis) -> rusqlite::Result<LabelOutcome> {
     let mut events = c.prepare_cached("SELECT id, n, state FROM events WHERE event_id = ?1 AND model = ?2 LIMIT 2")?;
     let events: Vec<(i64, i64, i64)> = events
-        .query_map(params![new.event_id, new.model], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map(params![new.event_id, new.model], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     let event = match *events {
         [] => return Ok(LabelOutcome::Unknown),
@@ -41,8 +43,12 @@ pub(crate) fn add_label(c: &Connection, new: &NewLabel, now: Millis) -> rusqlite
         _ => return Ok(LabelOutcome::Ambiguous),
     };
     let slice: Option<(Option<i64>, i64, Vec<u8>)> = c
-        .prepare_cached("SELECT window, first, predictions FROM results WHERE event = ?1 AND first <= ?2 AND first + n > ?2")?
-        .query_row(params![event, new.place as i64], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .prepare_cached(
+            "SELECT window, first, predictions FROM results WHERE event = ?1 AND first <= ?2 AND first + n > ?2",
+        )?
+        .query_row(params![event, new.place as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .optional()?;
     let Some((window, first, predictions)) = slice else {
         return Ok(LabelOutcome::Unknown);

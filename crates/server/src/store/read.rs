@@ -22,7 +22,6 @@ pub(crate) struct WindowRow {
     pub(crate) id: i64,
     pub(crate) model: i64,
     pub(crate) bin: Option<Millis>,
-    pub(crate) part: i64,
     /// 0 open, 1 closed, 2 judged.
     pub(crate) state: i64,
     pub(crate) revision: i64,
@@ -41,7 +40,6 @@ pub(crate) struct WindowRow {
 /// An alarm.
 #[derive(Debug, Clone)]
 pub(crate) struct AlarmRow {
-    pub(crate) id: i64,
     pub(crate) model: String,
     pub(crate) window: i64,
     pub(crate) fingerprint: String,
@@ -76,6 +74,8 @@ pub(crate) struct Contents {
     pub(crate) errors: Vec<f32>,
     /// Sums for the accuracy, if the monitor is calibrated.
     pub(crate) value: Option<WindowValue>,
+    /// What they look like, five numbers each; none if nothing is compared with them.
+    pub(crate) properties: Vec<f32>,
 }
 
 pub(crate) fn model_rows(c: &Connection) -> rusqlite::Result<Vec<ModelRow>> {
@@ -91,7 +91,8 @@ pub(crate) fn model_rows(c: &Connection) -> rusqlite::Result<Vec<ModelRow>> {
     rows.collect()
 }
 
-const WINDOW: &str = "SELECT w.id, w.model, w.bin, w.part, w.state, w.revision, w.n, w.first_time, w.last_time, w.closed_at, w.closed_by,
+const WINDOW: &str =
+    "SELECT w.id, w.model, w.bin, w.state, w.revision, w.n, w.first_time, w.last_time, w.closed_at, w.closed_by,
     w.labelled, w.correct, f.verdict, f.findings FROM windows w
     LEFT JOIN findings f ON f.window = w.id AND f.revision = (SELECT max(revision) FROM findings WHERE window = w.id)";
 
@@ -100,41 +101,46 @@ fn window(row: &Row<'_>) -> rusqlite::Result<WindowRow> {
         id: row.get(0)?,
         model: row.get(1)?,
         bin: row.get(2)?,
-        part: row.get(3)?,
-        state: row.get(4)?,
-        revision: row.get(5)?,
-        n: row.get(6)?,
-        first_time: row.get(7)?,
-        last_time: row.get(8)?,
-        closed_at: row.get(9)?,
-        closed_by: row.get(10)?,
-        labelled: row.get(11)?,
-        correct: row.get(12)?,
-        verdict: row.get(13)?,
-        findings: row.get(14)?,
+        state: row.get(3)?,
+        revision: row.get(4)?,
+        n: row.get(5)?,
+        first_time: row.get(6)?,
+        last_time: row.get(7)?,
+        closed_at: row.get(8)?,
+        closed_by: row.get(9)?,
+        labelled: row.get(10)?,
+        correct: row.get(11)?,
+        verdict: row.get(12)?,
+        findings: row.get(13)?,
     })
 }
 
 /// The newest windows of a model, oldest first, at most `most`.
 pub(crate) fn window_rows(c: &Connection, model: i64, most: i64) -> rusqlite::Result<Vec<WindowRow>> {
     let mut statement = c.prepare_cached(&format!("{WINDOW} WHERE w.model = ?1 ORDER BY w.id DESC LIMIT ?2"))?;
-    let mut rows: Vec<WindowRow> = statement.query_map([model, most], window)?.collect::<rusqlite::Result<_>>()?;
+    let mut rows: Vec<WindowRow> = statement
+        .query_map([model, most], window)?
+        .collect::<rusqlite::Result<_>>()?;
     rows.reverse();
     Ok(rows)
 }
 
 pub(crate) fn window_row(c: &Connection, id: i64) -> rusqlite::Result<Option<WindowRow>> {
-    c.prepare_cached(&format!("{WINDOW} WHERE w.id = ?1"))?.query_row([id], window).optional()
+    c.prepare_cached(&format!("{WINDOW} WHERE w.id = ?1"))?
+        .query_row([id], window)
+        .optional()
 }
 
 /// The first closed window that is not judged yet.
 pub(crate) fn to_judge(c: &Connection) -> rusqlite::Result<Option<WindowRow>> {
-    c.prepare_cached(&format!("{WINDOW} WHERE w.state = 1 ORDER BY w.id LIMIT 1"))?.query_row((), window).optional()
+    c.prepare_cached(&format!("{WINDOW} WHERE w.state = 1 ORDER BY w.id LIMIT 1"))?
+        .query_row((), window)
+        .optional()
 }
 
 /// The images of a window.
 pub(crate) fn contents(c: &Connection, window: i64) -> rusqlite::Result<Contents> {
-    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences, errors, value FROM results WHERE window = ?1 ORDER BY id")?;
+    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences, errors, value, properties FROM results WHERE window = ?1 ORDER BY id")?;
     let mut rows = statement.query([window])?;
     let mut all = Contents::default();
     while let Some(row) = rows.next()? {
@@ -154,9 +160,17 @@ impl Contents {
             self.errors.extend(floats(errors));
         }
         if let Some(text) = row.get_ref(5)?.as_str_or_null()? {
-            let bad = |error: Box<dyn std::error::Error + Send + Sync>| rusqlite::Error::FromSqlConversionFailure(5, Type::Text, error);
+            let bad = |error: Box<dyn std::error::Error + Send + Sync>| {
+                rusqlite::Error::FromSqlConversionFailure(5, Type::Text, error)
+            };
             let value: WindowValue = serde_json::from_str(text).map_err(|error| bad(error.into()))?;
-            self.value.get_or_insert_default().merge(&value).map_err(|error| bad(error.into()))?;
+            self.value
+                .get_or_insert_default()
+                .merge(&value)
+                .map_err(|error| bad(error.into()))?;
+        }
+        if let Some(properties) = row.get_ref(6)?.as_blob_or_null()? {
+            self.properties.extend(floats(properties));
         }
         Ok(())
     }
@@ -164,7 +178,7 @@ impl Contents {
 
 /// What the images of an event were found to be; none if it is not scored yet, or could not be.
 pub(crate) fn event_result(c: &Connection, event: i64) -> rusqlite::Result<Option<Contents>> {
-    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences, errors, value FROM results WHERE event = ?1 ORDER BY first")?;
+    let mut statement = c.prepare_cached("SELECT scores, predictions, distilled, confidences, errors, value, properties FROM results WHERE event = ?1 ORDER BY first")?;
     let mut rows = statement.query([event])?;
     let mut all = None;
     while let Some(row) = rows.next()? {
@@ -195,22 +209,21 @@ pub(crate) fn exemplars(c: &Connection, window: i64) -> rusqlite::Result<Vec<Exe
 /// The newest alarms, newest first; of one model's name if that is given.
 pub(crate) fn alarm_rows(c: &Connection, model: Option<&str>, most: i64) -> rusqlite::Result<Vec<AlarmRow>> {
     let mut statement = c.prepare_cached(
-        "SELECT a.id, m.name, a.window, a.fingerprint, a.raised_at, a.resolved_at, a.summary,
+        "SELECT m.name, a.window, a.fingerprint, a.raised_at, a.resolved_at, a.summary,
             (SELECT count(*) FROM outbox o WHERE o.alarm = a.id AND o.sent_at IS NULL),
             (SELECT o.error FROM outbox o WHERE o.alarm = a.id AND o.error IS NOT NULL ORDER BY o.id DESC LIMIT 1)
          FROM alarms a JOIN models m ON m.id = a.model WHERE ?1 IS NULL OR m.name = ?1 ORDER BY a.id DESC LIMIT ?2",
     )?;
     let rows = statement.query_map(params![model, most], |row| {
         Ok(AlarmRow {
-            id: row.get(0)?,
-            model: row.get(1)?,
-            window: row.get(2)?,
-            fingerprint: row.get(3)?,
-            raised_at: row.get(4)?,
-            resolved_at: row.get(5)?,
-            summary: row.get(6)?,
-            unsent: row.get(7)?,
-            error: row.get(8)?,
+            model: row.get(0)?,
+            window: row.get(1)?,
+            fingerprint: row.get(2)?,
+            raised_at: row.get(3)?,
+            resolved_at: row.get(4)?,
+            summary: row.get(5)?,
+            unsent: row.get(6)?,
+            error: row.get(7)?,
         })
     })?;
     rows.collect()

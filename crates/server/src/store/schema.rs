@@ -36,7 +36,9 @@ CREATE TABLE events(
     state INTEGER NOT NULL,
     reason TEXT
 );
-CREATE INDEX events_by_id ON events(event_id, source);
+-- With the time, because clients that give every call the same id would make a search of all of them.
+CREATE INDEX events_by_id ON events(event_id, source, received_at);
+CREATE INDEX events_waiting_by_id ON events(event_id, source) WHERE state = 0;
 CREATE INDEX events_by_arrival ON events(received_at);
 CREATE INDEX events_waiting ON events(received_at) WHERE state = 0;
 -- Pixels that wait to be scored, u8 (n, H, W, 3), and the logged answers, f32 (n, n_classes).
@@ -55,7 +57,7 @@ CREATE TABLE answers(
     rows BLOB,
     state INTEGER NOT NULL
 );
-CREATE INDEX answers_by_id ON answers(event_id, source);
+CREATE INDEX answers_waiting_by_id ON answers(event_id, source) WHERE state = 0;
 CREATE INDEX answers_by_arrival ON answers(received_at);
 CREATE TABLE windows(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,7 +93,9 @@ CREATE TABLE results(
     confidences BLOB NOT NULL,
     errors BLOB,
     -- Sums for the accuracy, JSON.
-    value TEXT
+    value TEXT,
+    -- What the images look like, f32 (n, 5).
+    properties BLOB
 );
 CREATE INDEX results_by_window ON results(window);
 CREATE INDEX results_by_event ON results(event);
@@ -165,7 +169,9 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         connection.busy_timeout(std::time::Duration::from_secs(10))
     };
     setup(&connection).map_err(&fail)?;
-    let found: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0)).map_err(&fail)?;
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", (), |row| row.get(0))
+        .map_err(&fail)?;
     let known = STEPS.len() as i64;
     if found > known {
         let path = path.to_owned();
@@ -189,7 +195,9 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection> {
     let fail = Error::store(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(&fail)?;
-    let found: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0)).map_err(&fail)?;
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", (), |row| row.get(0))
+        .map_err(&fail)?;
     let known = STEPS.len() as i64;
     if found > known {
         let path = path.to_owned();
@@ -213,7 +221,9 @@ mod tests {
         connection.execute("INSERT INTO counts VALUES('x', 7)", ()).unwrap();
         drop(connection);
         let connection = open(&path).unwrap();
-        let value: i64 = connection.query_row("SELECT value FROM counts", (), |row| row.get(0)).unwrap();
+        let value: i64 = connection
+            .query_row("SELECT value FROM counts", (), |row| row.get(0))
+            .unwrap();
         assert_eq!(value, 7);
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);

@@ -5,6 +5,7 @@ use riptide::draw::data_uri;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::blobs::{of_classes, of_floats};
+use crate::appearance::PROPERTIES;
 use crate::time::Millis;
 
 /// When windows end.
@@ -45,6 +46,8 @@ pub(crate) struct Scored {
     pub(crate) errors: Vec<f32>,
     /// Sums for the accuracy, of each image by itself, so that an event can be cut anywhere; likewise.
     pub(crate) values: Vec<WindowValue>,
+    /// What the images look like, five numbers each; none if nothing is compared with them.
+    pub(crate) properties: Vec<f32>,
     /// Row-major (n, H, W, 3).
     pub(crate) pixels: Vec<u8>,
     pub(crate) height: usize,
@@ -75,24 +78,37 @@ pub(crate) fn place(c: &Connection, events: &[ScoredEvent], rules: &Closing, now
     let mut tally = Tally::default();
     for event in events {
         // Taken off the line and counted in one transaction: after a kill it is neither lost nor counted twice.
-        if c.prepare_cached("DELETE FROM ready WHERE seq = ?1")?.execute([event.seq])? == 0 {
+        if c.prepare_cached("DELETE FROM ready WHERE seq = ?1")?
+            .execute([event.seq])?
+            == 0
+        {
             continue;
         }
-        c.prepare_cached("DELETE FROM payloads WHERE event = ?1")?.execute([event.event])?;
+        c.prepare_cached("DELETE FROM payloads WHERE event = ?1")?
+            .execute([event.event])?;
         match &event.scored {
             Ok(scored) => {
-                c.prepare_cached("UPDATE events SET state = 2 WHERE id = ?1")?.execute([event.event])?;
+                c.prepare_cached("UPDATE events SET state = 2 WHERE id = ?1")?
+                    .execute([event.event])?;
                 place_one(c, event, scored, rules, now, &mut tally)?;
             }
             Err(reason) => {
-                c.prepare_cached("UPDATE events SET state = 3, reason = ?2 WHERE id = ?1")?.execute(params![event.event, reason])?;
+                c.prepare_cached("UPDATE events SET state = 3, reason = ?2 WHERE id = ?1")?
+                    .execute(params![event.event, reason])?;
             }
         }
     }
     Ok(tally)
 }
 
-fn place_one(c: &Connection, event: &ScoredEvent, scored: &Scored, rules: &Closing, now: Millis, tally: &mut Tally) -> rusqlite::Result<()> {
+fn place_one(
+    c: &Connection,
+    event: &ScoredEvent,
+    scored: &Scored,
+    rules: &Closing,
+    now: Millis,
+    tally: &mut Tally,
+) -> rusqlite::Result<()> {
     c.prepare_cached("UPDATE models SET watermark = max(watermark, ?2) WHERE id = ?1")?
         .execute([event.model, event.event_time])?;
     let bin = rules.every.map(|every| event.event_time.div_euclid(every) * every);
@@ -103,7 +119,14 @@ fn place_one(c: &Connection, event: &ScoredEvent, scored: &Scored, rules: &Closi
             Some(Window { id, n }) => {
                 let room = rules.images.map_or(i64::MAX, |images| images - n);
                 // A late event goes into a window that is full already.
-                (Some(id), if room <= 0 { rest } else { usize::try_from(room).unwrap_or(rest).min(rest) })
+                (
+                    Some(id),
+                    if room <= 0 {
+                        rest
+                    } else {
+                        usize::try_from(room).unwrap_or(rest).min(rest)
+                    },
+                )
             }
             None => {
                 tally.too_late += rest as u64;
@@ -132,7 +155,14 @@ fn place_one(c: &Connection, event: &ScoredEvent, scored: &Scored, rules: &Closi
 }
 
 /// The window that an event's next images go into; none if it is too late for any.
-fn window_for(c: &Connection, event: &ScoredEvent, bin: Option<Millis>, rules: &Closing, now: Millis, tally: &mut Tally) -> rusqlite::Result<Option<Window>> {
+fn window_for(
+    c: &Connection,
+    event: &ScoredEvent,
+    bin: Option<Millis>,
+    rules: &Closing,
+    now: Millis,
+    tally: &mut Tally,
+) -> rusqlite::Result<Option<Window>> {
     let last = c
         .prepare_cached("SELECT id, n, part, state, closed_by FROM windows WHERE model = ?1 AND ifnull(bin, -1) = ?2 ORDER BY part DESC LIMIT 1")?
         .query_row([event.model, bin.unwrap_or(NO_BIN)], |row| {
@@ -152,7 +182,8 @@ fn window_for(c: &Connection, event: &ScoredEvent, bin: Option<Millis>, rules: &
             // What is late comes as a whole event, because no window before it took a part of it.
             tally.revised += event.n as u64;
             if state == 2 {
-                c.prepare_cached("UPDATE windows SET state = 1, revision = revision + 1 WHERE id = ?1")?.execute([window.id])?;
+                c.prepare_cached("UPDATE windows SET state = 1, revision = revision + 1 WHERE id = ?1")?
+                    .execute([window.id])?;
             }
             return Ok(Some(Window { n: i64::MAX, ..window }));
         }
@@ -168,11 +199,19 @@ fn window_for(c: &Connection, event: &ScoredEvent, bin: Option<Millis>, rules: &
     }))
 }
 
-fn add_result(c: &Connection, window: Option<i64>, event: &ScoredEvent, scored: &Scored, range: std::ops::Range<usize>) -> rusqlite::Result<()> {
-    fn part<T>(values: &[T], range: &std::ops::Range<usize>) -> &[T] {
+fn add_result(
+    c: &Connection,
+    window: Option<i64>,
+    event: &ScoredEvent,
+    scored: &Scored,
+    range: std::ops::Range<usize>,
+) -> rusqlite::Result<()> {
+    fn part<'a, T>(values: &'a [T], range: &std::ops::Range<usize>) -> &'a [T] {
         values.get(range.clone()).unwrap_or_default()
     }
     let errors = part(&scored.errors, &range);
+    let each = PROPERTIES.len();
+    let properties = part(&scored.properties, &(range.start * each..range.end * each));
     let mut value: Option<WindowValue> = None;
     for one in part(&scored.values, &range) {
         // Sums of fewer than 2^32 images do not overflow, and all have the monitor's classes.
@@ -182,8 +221,8 @@ fn add_result(c: &Connection, window: Option<i64>, event: &ScoredEvent, scored: 
     let value = value.map(|value| serde_json::to_string(&value)).transpose();
     let value = value.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     c.prepare_cached(
-        "INSERT INTO results(window, event, first, n, scores, predictions, distilled, confidences, errors, value)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO results(window, event, first, n, scores, predictions, distilled, confidences, errors, value, properties)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         window,
@@ -196,6 +235,7 @@ fn add_result(c: &Connection, window: Option<i64>, event: &ScoredEvent, scored: 
         of_floats(part(&scored.confidences, &range)),
         (!errors.is_empty()).then(|| of_floats(errors)),
         value,
+        (!properties.is_empty()).then(|| of_floats(properties)),
     ])?;
     Ok(())
 }
@@ -211,16 +251,23 @@ fn keep_worst(
 ) -> rusqlite::Result<()> {
     let (kept, mut least) = c
         .prepare_cached("SELECT count(*), min(score) FROM exemplars WHERE window = ?1")?
-        .query_row([window], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<f64>>(1)?)))?;
+        .query_row([window], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<f64>>(1)?))
+        })?;
     let mut kept = usize::try_from(kept).unwrap_or(usize::MAX);
     let bytes = scored.height * scored.width * 3;
     for place in range {
-        let Some(&score) = scored.scores.get(place) else { continue };
+        let Some(&score) = scored.scores.get(place) else {
+            continue;
+        };
         let score = f64::from(score);
         if most == 0 || kept >= most && least.is_some_and(|least| score <= least) {
             continue;
         }
-        let pixels = scored.pixels.get(place * bytes..(place + 1) * bytes).unwrap_or_default();
+        let pixels = scored
+            .pixels
+            .get(place * bytes..(place + 1) * bytes)
+            .unwrap_or_default();
         // A picture that cannot be drawn is none to show.
         let Ok(picture) = data_uri(pixels, scored.height, scored.width) else {
             continue;
@@ -254,7 +301,8 @@ fn keep_worst(
     Ok(())
 }
 
-/// Closes windows whose time is over: by the events' own time, or, if nothing waits any more, by the clock.
+/// Closes windows whose time is over: by the events' own time, or, if nothing waits any more and nothing has come for long, by the
+/// clock. (Logs of another day that are sent in one go must not be closed between two of their events.)
 pub(crate) fn close_due(c: &Connection, rules: &Closing, now: Millis) -> rusqlite::Result<u64> {
     let mut closed = 0;
     if let Some(every) = rules.every {
@@ -263,9 +311,10 @@ pub(crate) fn close_due(c: &Connection, rules: &Closing, now: Millis) -> rusqlit
             .prepare_cached(
                 "UPDATE windows SET state = 1, closed_at = ?2, closed_by = 'time' WHERE state = 0 AND bin IS NOT NULL AND (
                    bin + ?1 <= (SELECT watermark FROM models m WHERE m.id = windows.model)
-                   OR bin + ?1 <= ?2 AND NOT EXISTS (SELECT 1 FROM ready r JOIN events e ON e.id = r.event WHERE e.model = windows.model))",
+                   OR bin + ?1 <= ?2 AND last_arrival + ?3 <= ?2
+                     AND NOT EXISTS (SELECT 1 FROM ready r JOIN events e ON e.id = r.event WHERE e.model = windows.model))",
             )?
-            .execute([end, now])?;
+            .execute([end, now, rules.lateness])?;
     }
     if let Some(idle) = rules.idle {
         closed += c
@@ -282,7 +331,11 @@ pub(crate) fn close_due(c: &Connection, rules: &Closing, now: Millis) -> rusqlit
 /// Closes windows that were begun under other settings and would never end under these.
 pub(crate) fn close_foreign(c: &Connection, rules: &Closing, now: Millis) -> rusqlite::Result<usize> {
     let close = "UPDATE windows SET state = 1, closed_at = ?1, closed_by = 'settings' WHERE state = 0";
-    let kind = if rules.every.is_some() { "bin IS NULL" } else { "bin IS NOT NULL" };
+    let kind = if rules.every.is_some() {
+        "bin IS NULL"
+    } else {
+        "bin IS NOT NULL"
+    };
     let other = c.execute(&format!("{close} AND {kind}"), [now])?;
     let full = match rules.images {
         Some(images) => c.execute(&format!("{close} AND n >= ?2"), [now, images])?,

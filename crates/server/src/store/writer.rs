@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// Tasks of one commit, and for how long they are collected.
 const MOST_TASKS: usize = 1000;
-const LONGEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_millis(10);
 /// Tasks that may wait for the writer.
 const WAITING: usize = 4096;
 
@@ -109,7 +109,9 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.write_later(task).blocking_recv().unwrap_or(Err(WriteError::Closed))
+        self.write_later(task)
+            .blocking_recv()
+            .unwrap_or(Err(WriteError::Closed))
     }
 
     /// Ends the thread after what is handed on already.
@@ -199,7 +201,10 @@ fn commit_together(connection: &Connection, first: Task, tasks: &Receiver<Messag
 
 /// Runs a task so that nothing stays of it if it fails, and nothing is lost of those before it.
 fn in_savepoint(connection: &Connection, task: Task) -> (Result<(), WriteError>, Tell) {
-    if let Err(error) = connection.prepare_cached("SAVEPOINT task").and_then(|mut begin| begin.execute(())) {
+    if let Err(error) = connection
+        .prepare_cached("SAVEPOINT task")
+        .and_then(|mut begin| begin.execute(()))
+    {
         return task(Err(error.into()));
     }
     let (mut outcome, tell) = task(Ok(connection));
@@ -236,16 +241,30 @@ mod tests {
         let mut heard = Vec::new();
         for i in 0..300 {
             // Every third writes the same twice, which the key refuses.
-            heard.push(writer.try_write(move |c| {
-                put(format!("{i}"))(c)?;
-                put(if i % 3 == 0 { format!("{i}") } else { format!("{i} again") })(c)
-            }).unwrap());
+            heard.push(
+                writer
+                    .try_write(move |c| {
+                        put(format!("{i}"))(c)?;
+                        put(if i % 3 == 0 {
+                            format!("{i}")
+                        } else {
+                            format!("{i} again")
+                        })(c)
+                    })
+                    .unwrap(),
+            );
         }
-        let failed = heard.into_iter().filter_map(|heard| heard.blocking_recv().unwrap().err()).count();
+        let failed = heard
+            .into_iter()
+            .filter_map(|heard| heard.blocking_recv().unwrap().err())
+            .count();
         assert_eq!((failed, count(&writer)), (100, 400));
         writer.stop();
         thread.join().unwrap();
-        assert_eq!(writer.try_write(put("late".into())).map(|_| ()), Err(WriteError::Closed));
+        assert_eq!(
+            writer.try_write(put("late".into())).map(|_| ()),
+            Err(WriteError::Closed)
+        );
     }
 
     #[test]
@@ -253,7 +272,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (writer, _thread) = Writer::start(&folder.path().join("a.db")).unwrap();
         let limit = |pages: i64| {
-            move |c: &Connection| c.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |row| row.get::<_, i64>(0))
+            move |c: &Connection| {
+                c.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |row| {
+                    row.get::<_, i64>(0)
+                })
+            }
         };
         let pages = writer.write(limit(1)).unwrap();
         writer.write(limit(pages + 20)).unwrap();
