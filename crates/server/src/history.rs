@@ -223,7 +223,7 @@ mod parquet_file {
         let values: Vec<T::T> = values.into_iter().flatten().collect();
         column
             .typed::<T>()
-            .write_batch(&values, is_optional.then_some(&levels), None)?;
+            .write_batch(&values, is_optional.then_some(levels.as_slice()), None)?;
         column.close()
     }
 }

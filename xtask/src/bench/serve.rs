@@ -255,7 +255,7 @@ struct Exchange {
 fn bodies(monitor: &Monitor, form: Form, client: u64, batch: u64) -> anyhow::Result<Vec<Exchange>> {
     let shapes = Shapes::new(0);
     (0..REQUESTS)
-        .map(|i| {
+        .map(|i| -> anyhow::Result<Exchange> {
             let images = shapes.generate(TEST_FIRST_INDEX + (client * REQUESTS + i) * batch, batch as usize);
             let shape = images.shape();
             let nested = |pixel: &dyn Fn(u8) -> String| {

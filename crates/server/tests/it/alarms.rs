@@ -157,8 +157,7 @@ fn a_receiver_that_stalls_holds_up_nobody() {
     send(&mut client, &clean(900, 100));
     assert!(started.elapsed() < Duration::from_secs(5));
     running.windows("shapes", 3);
-    assert_eq!(
-        running.client().get("/v1/alarms").json()["alarms"][0]["unsent_notices"],
-        1
-    );
+    // That the alarm was raised, and by now perhaps that it was resolved.
+    let alarms = running.client().get("/v1/alarms").json();
+    assert!(alarms["alarms"][0]["unsent_notices"].as_i64().unwrap() >= 1, "{alarms}");
 }
