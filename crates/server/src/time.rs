@@ -45,7 +45,10 @@ pub(crate) fn parse(text: &str) -> Option<Millis> {
 /// RFC 3339 in UTC; years beyond its range are clamped.
 pub(crate) fn rfc3339(millis: Millis) -> String {
     // A second inside the range, whose ends are no whole milliseconds.
-    let (first, last) = (Timestamp::MIN.as_millisecond() + SECOND, Timestamp::MAX.as_millisecond() - SECOND);
+    let (first, last) = (
+        Timestamp::MIN.as_millisecond() + SECOND,
+        Timestamp::MAX.as_millisecond() - SECOND,
+    );
     let clamped = millis.clamp(first, last);
     Timestamp::from_millisecond(clamped).map_or_else(|_| String::from("?"), |time| time.to_string())
 }
