@@ -27,9 +27,6 @@ pub struct MemoryArgs {
     score: Option<PathBuf>,
 }
 
-/// Images that are written at a time.
-const CHUNK: usize = 1024;
-
 /// One file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Scored {
