@@ -3,8 +3,11 @@
 //! Each task builds only what it needs: `experiment`, `train` and `fetch` are the commands of `riptide`, built without the
 //! features that they can do without, and `bench` is built when it is asked for.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "bench")]
 mod bench;
+mod out;
 mod tidy;
 
 use std::process::ExitCode;
@@ -51,7 +54,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let riptide = "--package riptide-cli --no-default-features";
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return out::not_run(&error),
+    };
+    let done = match cli.command {
         Command::Fetch(given) => forward(&format!("{riptide} --features fetch"), "fetch", &given),
         Command::Experiment(given) => forward(riptide, "experiment", &given),
         Command::Train(given) => forward(riptide, "train", &given),
@@ -62,7 +69,7 @@ fn main() -> ExitCode {
         Command::Tidy(args) => tidy::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        out::complaint(format_args!("error: {error:#}"));
         ExitCode::FAILURE
     })
 }

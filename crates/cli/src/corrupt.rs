@@ -1,21 +1,23 @@
-//! `riptide corrupt`: the corruptions of CIFAR-10-C on any images.
+//! `riptide corrupt`: the corruptions of CIFAR-10-C, and our own, on any images.
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use riptide::corruptions::{Cifar10cWriter, Corruption, CorruptionError, Corruptor, Severity};
+use riptide::corruptions::{Cifar10cWriter, Corruption, CorruptionError, Corruptor, Extended, Family, Severity};
+use riptide::datasets::is_read;
 use riptide::datasets::npy::NpyWriter;
-use riptide::files::{Progress, Unit};
+use riptide::files::{Progress, Unit, shown};
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs, severity};
+use crate::args::{Common, ImagesArgs, check_output, severity};
 use crate::exit::Ending;
 use crate::output::Output;
 use crate::progress::Bar;
 
-/// Images that are corrupted at a time.
+/// Images that are corrupted at a time, and the bytes of their pixels unless one has more: corrupting takes several times as much.
 const CHUNK: usize = 4096;
+const CHUNK_BYTES: usize = 32 << 20;
 
 /// Options of `riptide corrupt`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +29,7 @@ pub struct CorruptArgs {
     #[command(flatten)]
     images: ImagesArgs,
 
-    /// The corruption, or all
+    /// The corruption; all: the nineteen of CIFAR-10-C; extended: the others
     #[arg(long, value_name = "NAME", value_parser = corruption())]
     corruption: Which,
 
@@ -48,11 +50,14 @@ pub struct CorruptArgs {
     common: Common,
 }
 
-/// One corruption or all.
+/// One corruption or several.
 #[derive(Debug, Clone, Copy)]
 enum Which {
-    One(Corruption),
+    One(Family),
+    /// The nineteen of CIFAR-10-C.
     All,
+    /// Our own.
+    Extended,
 }
 
 /// One severity or all.
@@ -60,9 +65,10 @@ enum Which {
 struct Severities(Option<Severity>);
 
 fn corruption() -> impl TypedValueParser<Value = Which> {
-    let names = Corruption::ALL.map(Corruption::name);
-    PossibleValuesParser::new(names.into_iter().chain(["all"])).try_map(|name| match name.as_str() {
+    let names = Family::all().map(Family::name);
+    PossibleValuesParser::new(names.chain(["all", "extended"])).try_map(|name| match name.as_str() {
         "all" => Ok::<_, CorruptionError>(Which::All),
+        "extended" => Ok(Which::Extended),
         name => name.parse().map(Which::One),
     })
 }
@@ -74,7 +80,7 @@ fn severities(text: &str) -> Result<Severities, String> {
 #[derive(Debug, Serialize)]
 struct Report {
     out: PathBuf,
-    corruptions: Vec<Corruption>,
+    corruptions: Vec<Family>,
     severities: Vec<Severity>,
     seed: u64,
     images: u64,
@@ -89,8 +95,8 @@ pub fn run(args: CorruptArgs) -> anyhow::Result<Ending> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
     let report = match (args.corruption, is_npy) {
-        (Which::One(corruption), true) => to_npy(&args, &corruptor, corruption)?,
-        (Which::All, true) => bail!(
+        (Which::One(family), true) => to_npy(&args, &corruptor, family)?,
+        (Which::All | Which::Extended, true) => bail!(
             "--out {}: a .npy file holds one corruption; give a folder",
             args.out.display()
         ),
@@ -100,7 +106,7 @@ pub fn run(args: CorruptArgs) -> anyhow::Result<Ending> {
     if out.is_json() {
         out.document(&report)?;
     } else {
-        let names: Vec<&str> = report.corruptions.iter().map(|corruption| corruption.name()).collect();
+        let names: Vec<&str> = report.corruptions.iter().map(|family| family.name()).collect();
         let what = if names.is_empty() {
             "nothing new".to_owned()
         } else {
@@ -118,7 +124,13 @@ pub fn run(args: CorruptArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> anyhow::Result<Report> {
+/// How many images of a size are corrupted at a time.
+fn together((height, width): (usize, usize)) -> usize {
+    let bytes = height.saturating_mul(width).saturating_mul(3).max(1);
+    (CHUNK_BYTES / bytes).clamp(1, CHUNK)
+}
+
+fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, family: Family) -> anyhow::Result<Report> {
     let severities = args
         .severity
         .0
@@ -128,6 +140,7 @@ fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> 
             "--severity all reads the images five times, which standard input cannot give; give one severity, or a file"
         );
     }
+    check_output("--out", &args.out, Some(&args.images.images), &[])?;
     let open = args.images.sources()?;
     let mut bar = Bar::new();
     let mut writer: Option<NpyWriter> = None;
@@ -142,13 +155,15 @@ fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> 
         };
         bar.begin("corrupting", Some(n), Unit::Images);
         let mut first = 0;
-        while let Some(chunk) = images.next_chunk(CHUNK)? {
+        let mut at_once = images.image_size().map_or(1, together);
+        while let Some(chunk) = images.next_chunk(at_once)? {
+            at_once = together((chunk.height(), chunk.width()));
             let rows = n * severities.len() as u64;
             let writer = match &mut writer {
                 Some(writer) => writer,
                 None => writer.insert(NpyWriter::create(&args.out, rows, chunk.height(), chunk.width())?),
             };
-            writer.append(&corruptor.apply_from(&chunk, first, corruption, severity)?)?;
+            writer.append(&corruptor.apply_from(&chunk, first, family, severity)?)?;
             first += chunk.len() as u64;
             bar.advance(chunk.len() as u64);
         }
@@ -163,7 +178,7 @@ fn to_npy(args: &CorruptArgs, corruptor: &Corruptor, corruption: Corruption) -> 
     }
     Ok(Report {
         out: args.out.clone(),
-        corruptions: vec![corruption],
+        corruptions: vec![family],
         severities,
         seed: args.seed,
         images: total,
@@ -181,17 +196,33 @@ fn to_folder(args: &CorruptArgs, corruptor: Corruptor, which: Which) -> anyhow::
         bail!("a folder is written from images that can be read more than once; give a file or folder instead of -");
     }
     let wanted = match which {
-        Which::All => Corruption::ALL.to_vec(),
-        Which::One(corruption) => vec![corruption],
+        Which::All => Corruption::ALL.map(Family::from).to_vec(),
+        Which::Extended => Extended::ALL.map(Family::from).to_vec(),
+        Which::One(family) => vec![family],
     };
+    for file in wanted
+        .iter()
+        .map(|family| format!("{}.npy", family.name()))
+        .chain(["labels.npy".to_owned()])
+    {
+        let file = args.out.join(file);
+        // What an earlier run wrote is kept or made again; what is read here must not be.
+        if is_read(&args.images.images, &file) {
+            bail!(
+                "--out {}: {} in it is read as images; name another folder",
+                args.out.display(),
+                shown(&file)
+            );
+        }
+    }
     let open = args.images.sources()?;
     let n = open()?.remaining().unwrap_or_default();
     let writer = Cifar10cWriter::new(corruptor, &args.out);
     let mut bar = Bar::new();
     bar.begin("corrupting", Some(n * 5 * wanted.len() as u64), Unit::Images);
     let mut written = Vec::new();
-    for &corruption in &wanted {
-        written.extend(writer.write(&[corruption], &open)?);
+    for &family in &wanted {
+        written.extend(writer.write(&[family], &open)?);
         bar.advance(5 * n);
     }
     bar.end();

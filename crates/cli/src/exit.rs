@@ -4,13 +4,17 @@ use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use riptide::files::shown;
+
 /// How a command that did its work ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Exit code 0.
     Fine,
-    /// Exit code 3: drift was found, and --exit-code asked to be told.
+    /// Exit code 3: drift or harm was found, and --exit-code asked to be told.
     Drift,
+    /// Exit code 1: a requirement is not met; why was said on standard error.
+    Unmet,
 }
 
 /// Whoever read the standard output does not want more of it.
@@ -27,14 +31,15 @@ impl std::error::Error for ClosedPipe {}
 
 /// The exit code of a command; says what was wrong on standard error, in one line.
 ///
-/// 0: fine, also if the reader of the output left early; 1: error; 3: drift.
+/// 0: fine, also if the reader of the output left early; 1: error, or a requirement that is not met; 3: drift or harm.
 pub fn code(outcome: anyhow::Result<Ending>) -> ExitCode {
     match outcome {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Drift) => ExitCode::from(3),
+        Ok(Ending::Unmet) => ExitCode::FAILURE,
         Err(error) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {}", message(&error)));
+            say(&format!("error: {}", shown(&message(&error))));
             ExitCode::FAILURE
         }
     }
@@ -56,9 +61,12 @@ pub fn not_run(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// A line on standard error; if that is closed, nobody is left to read it.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// Lines on standard error; if that is closed, nobody is left to read them. What a terminal would obey is written out: names of
+/// files can hold anything.
+pub fn say(text: &str) {
+    for line in text.split('\n') {
+        let _ = writeln!(std::io::stderr(), "{}", shown(line));
+    }
 }
 
 /// An error and its causes; a cause that an error before it has told already is left out.

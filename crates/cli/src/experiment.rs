@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use riptide::corruptions::{Corruption, Corruptor, Severity};
+use riptide::corruptions::{Corruption, Corruptor, Extended, Family, Severity};
 use riptide::datasets::cache_dir;
 use riptide::datasets::cifar10_c::Cifar10C;
 use riptide::detectors::ScoreKind;
+use riptide::detectors::accuracy::AccuracyOptions;
+use riptide::files::shown;
 use riptide::models::NetworkPair;
 use riptide::prelude::*;
 use riptide::stats::ks::Alternative;
 use riptide::{Dataset, open_network, shipped_networks};
-use riptide_experiments::{ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table};
+use riptide_experiments::{
+    ComparisonParams, ProtocolParams, Sampling, TestImages, Timings, run as run_experiment, table,
+};
 
 use crate::args::{Common, alternative, inside_unit};
 use crate::exit::{Ending, say};
@@ -72,8 +76,8 @@ pub struct ExperimentArgs {
     batch_size: usize,
 
     /// Batches for each severity, kind and fraction
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    batches: usize,
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batches: u32,
 
     /// Fractions of corrupted images in a batch, 0 to 1, separated by commas
     #[arg(
@@ -100,6 +104,19 @@ pub struct ExperimentArgs {
     #[arg(long)]
     with_replacement: bool,
 
+    /// How many times the images are split anew to compare the accuracy test with the published decision; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=1000))]
+    references: u32,
+
+    /// 2: the accuracy test sees the mirrored images too, which takes another pass
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    views: u8,
+
+    /// Kinds of damage of our own that the accuracy test's models are fitted on too, as a calibrated monitor's are: none, extended
+    /// or names separated by commas. Each costs a pass at every severity; intervals are of 95 % with two or more
+    #[arg(long, value_name = "NAMES", default_value = "none")]
+    declared: String,
+
     /// Where the results go
     #[arg(long, value_name = "DIR", default_value = "out/experiment")]
     out: PathBuf,
@@ -115,10 +132,16 @@ pub struct ExperimentArgs {
 /// Runs the experiment, writes its results and prints its table.
 pub fn run(args: ExperimentArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
+    let declared = declared(&args.declared)?;
+    let mut comparison = ComparisonParams::default().references(args.references as usize);
+    // 19 families at least give an interval of 95 %, and the one that is judged is left out.
+    if args.corruptions == "all" && declared.len() > 1 {
+        comparison = comparison.options(AccuracyOptions::default());
+    }
     let protocol = ProtocolParams {
         n_ref: args.n_ref,
         batch_size: args.batch_size,
-        batches: args.batches,
+        batches: args.batches as usize,
         fractions: args.fractions.clone(),
         seed: args.seed,
         level: args.level,
@@ -131,11 +154,14 @@ pub fn run(args: ExperimentArgs) -> anyhow::Result<Ending> {
         corruptions: corruptions(&args.corruptions)?,
         severities: args.severities.clone(),
         scores: scores(&args.scores)?,
+        comparison: (args.references > 0).then_some(comparison),
+        declared,
+        views: args.views,
         ..Default::default()
     }
     .check()?;
     let dataset = args.images.clone().settle();
-    say(&format!("images: {dataset}"));
+    say(&format!("images: {}", shown(&dataset.to_string())));
     let networks = networks(&args, &dataset)?;
     let clean = dataset.test_images(args.n_shapes, networks.input_size())?;
     let images = match published(&args, &dataset)? {
@@ -166,6 +192,23 @@ fn corruptions(text: &str) -> anyhow::Result<Vec<Corruption>> {
     text.split(',')
         .map(|name| Ok(name.trim().parse::<Corruption>()?))
         .collect()
+}
+
+fn declared(text: &str) -> anyhow::Result<Vec<Extended>> {
+    match text {
+        "none" => Ok(Vec::new()),
+        "extended" => Ok(Extended::ALL.to_vec()),
+        _ => text
+            .split(',')
+            .map(|name| {
+                let given = || format!("--declared: {}", name.trim());
+                match name.trim().parse::<Family>().with_context(given)? {
+                    Family::Extended(kind) => Ok(kind),
+                    Family::Published(_) => Err(anyhow::anyhow!("belongs into --corruptions")).with_context(given),
+                }
+            })
+            .collect(),
+    }
 }
 
 fn scores(text: &str) -> anyhow::Result<Vec<ScoreKind>> {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use riptide::detectors::drift::Correction;
-use riptide::files::atomic;
+use riptide::files::{atomic, shown};
 use riptide::prelude::*;
 
-use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
+use crate::args::{Common, ImagesArgs, MonitorArgs, check_output, hint, with_logged};
 use crate::exit::Ending;
 use crate::output::{Column, Output, interval, p_value, table};
 use crate::progress::Bar;
@@ -21,6 +21,10 @@ pub struct ExplainArgs {
 
     #[command(flatten)]
     images: ImagesArgs,
+
+    /// The class probabilities that the classifier gave the images, row for row, if the monitor was fitted to such
+    #[arg(long, value_name = "FILE")]
+    logged_probabilities: Option<PathBuf>,
 
     /// Draw the most harmful images as a contact sheet, a .png file
     #[arg(long, value_name = "FILE.png")]
@@ -49,8 +53,17 @@ enum CorrectionName {
 /// Explains a batch.
 pub fn run(args: ExplainArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
+    if let Some(out) = &args.out {
+        let read = [
+            Some(args.monitor.monitor.as_path()),
+            args.logged_probabilities.as_deref(),
+        ];
+        check_output("--out", out, Some(&args.images.images), &read)?;
+    }
     let monitor = args.monitor.load()?;
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
+    let logged = args.logged_probabilities.as_deref();
+    let images = with_logged(images, &monitor, logged, "--logged-probabilities")?;
     let how = Explain::default()
         .n_images(usize::from(args.top))
         .correction(match args.correction {
@@ -80,7 +93,7 @@ pub fn run(args: ExplainArgs) -> anyhow::Result<Ending> {
 fn text(explanation: &Explanation) -> Vec<String> {
     let verdict = match explanation.harm.is_harmful {
         true => "harmful",
-        false => "not harmful",
+        false => "no harm to be seen in their scores",
     };
     let mut lines = vec![
         format!(
@@ -137,7 +150,7 @@ fn text(explanation: &Explanation) -> Vec<String> {
     ));
     lines.extend([String::new(), "The most harmful images:".to_owned()]);
     let images = explanation.images.iter().take(10).map(|image| {
-        let file = image.file.as_ref().map(|file| file.display().to_string());
+        let file = image.file.as_ref().map(|file| shown(file).to_string());
         vec![
             file.unwrap_or_else(|| image.index.to_string()),
             format!("{:.3}", image.score),

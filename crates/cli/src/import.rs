@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use riptide::prelude::*;
 
-use crate::args::{ClassifierArgs, Common, NewMonitorArgs, Reading, hint};
+use crate::args::{ClassifierArgs, Common, NewCalibrationArgs, NewMonitorArgs, Reading, hint};
 use crate::exit::Ending;
 use crate::fit::Made;
 use crate::output::Output;
@@ -31,6 +31,9 @@ pub struct ImportArgs {
     reading: Reading,
 
     #[command(flatten)]
+    calibration: NewCalibrationArgs,
+
+    #[command(flatten)]
     new: NewMonitorArgs,
 
     #[command(flatten)]
@@ -41,17 +44,29 @@ pub struct ImportArgs {
 pub fn run(args: ImportArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
     args.new.check()?;
-    let classifier = args.classifier.load()?;
+    let logged = &args.classifier.logged;
+    let (classifier, reference) = match &logged.probabilities {
+        Some(probabilities) => logged.open(probabilities, &args.reading, &args.reference)?,
+        None => {
+            let classifier = args.classifier.load()?;
+            let (size, framing) = (classifier.input_size(), classifier.framing());
+            let reference = args.reading.open(&args.reference, size, framing)?;
+            (classifier, reference)
+        }
+    };
     let mut distilled = riptide::open_network(&args.distilled)?;
     // A Keras file does not say what its images went through; both networks were trained on the same.
     if let Some(network) = classifier.network() {
         distilled = distilled.with_preprocessing(network.preprocessing())?;
     }
-    let reference = args.reading.open(&args.reference, classifier.input_size())?;
+    let reference = args.calibration.label(reference)?;
     let import = Import::default()
         .class_names(args.new.class_names())
-        .options(args.new.options());
-    let monitor = hint(import.run(classifier, distilled, reference, &mut Bar::new()))?;
+        .options(args.new.options())
+        .calibration(args.calibration.while_made(0, None));
+    let mut bar = Bar::new();
+    let monitor = hint(import.run(classifier, distilled, reference, &mut bar))?;
+    let monitor = args.calibration.afterwards(monitor, &args.reading, 0, None, &mut bar)?;
     monitor.save(&args.new.out)?;
     let made = Made::of(&monitor, &args.new.out)?;
     let mut out = Output::new(args.common.json);

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use riptide::Facts;
+use riptide::datasets::{Filter, Framing};
 use riptide::models::{Network, NetworkConfig};
 use riptide::prelude::*;
 use riptide::stats::summary;
+use riptide::{ClassifierFacts, Facts};
 use serde::Serialize;
 
 use crate::args::Common;
 use crate::exit::Ending;
+use crate::judgement;
 use crate::output::{Output, percent};
 
 /// Options of `riptide inspect`.
@@ -25,7 +27,7 @@ pub struct InspectArgs {
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
-    /// Missing if the classifier is a function, which is not saved.
+    /// Missing if the classifier is a function, which is not saved, or if its probabilities were logged.
     classifier: Option<NetworkReport>,
     distilled: NetworkReport,
     facts: &'a Facts,
@@ -102,7 +104,11 @@ impl NetworkReport {
                 "distilled CNN, {} convolutions, {} parameters",
                 config.n_conv_layers, self.n_parameters
             ),
-            NetworkConfig::Onnx(_) => "ONNX file".to_owned(),
+            NetworkConfig::Onnx(config) => format!(
+                "ONNX file, {}, run by {}",
+                config.output.name().replace('_', " "),
+                crate::fit::engine_name(config.engine)
+            ),
         }
     }
 }
@@ -160,13 +166,16 @@ fn text(report: &Report<'_>) -> Vec<String> {
             format!("classifier     {}", network.name()),
             format!("               SHA-256 {}", network.digest),
         ],
+        None if facts.classifier == ClassifierFacts::Logged => {
+            vec!["classifier     logged probabilities, which come with the images".to_owned()]
+        }
         None => vec!["classifier     a function, to be given when the monitor is loaded".to_owned()],
     };
     let scaling = facts.preprocessing.unwrap_or(facts.distilled_preprocessing);
     lines.extend([
         format!("distilled      {}", distilled.name()),
         format!("               SHA-256 {}", distilled.digest),
-        format!("images         {height} x {width}, {}", preprocessing(scaling)),
+        format!("images         {height} x {width}{}, {scaling}", framed(facts.framing)),
         format!("classes        {}: {}{more}", names.len(), shown.join(", ")),
         format!("score          {}", facts.score),
         format!("threshold      {threshold:.4}"),
@@ -176,6 +185,13 @@ fn text(report: &Report<'_>) -> Vec<String> {
             options.level,
             percent(options.least_excess_fraction)
         ),
+    ]);
+    lines.extend(judgement::calibration(
+        facts.calibration.as_ref(),
+        options,
+        "calibration    ",
+    ));
+    lines.extend([
         format!("reference      {} images", reference.n_images),
         format!(
             "               score mean {:.4}, standard deviation {:.4}, median {:.4}",
@@ -204,10 +220,24 @@ fn text(report: &Report<'_>) -> Vec<String> {
     lines
 }
 
-fn preprocessing(scaling: Preprocessing) -> String {
-    match scaling {
-        Preprocessing::None => "divided by 255".to_owned(),
-        Preprocessing::ScaleByInstance => "scaled by instance".to_owned(),
-        Preprocessing::MeanStd { mean, std } => format!("divided by 255, less {mean:?}, divided by {std:?}"),
+/// How pictures become as large as the networks take them.
+fn framed(framing: Framing) -> String {
+    match framing {
+        Framing::Stretch { filter, .. } => format!(" (stretched, {})", name(filter)),
+        Framing::Crop { resize, filter, .. } => {
+            format!(" (the centre of a shorter side of {resize}, {})", name(filter))
+        }
+        Framing::Letterbox { filter, .. } => format!(" (with borders, {})", name(filter)),
+        _ => String::new(),
+    }
+}
+
+fn name(filter: Filter) -> &'static str {
+    match filter {
+        Filter::Nearest => "nearest",
+        Filter::Bilinear => "bilinear",
+        Filter::Bicubic => "bicubic",
+        Filter::Lanczos => "lanczos",
+        _ => "another filter",
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use riptide::datasets::npy::read_numbers;
+use riptide::datasets::table::read_column;
 use riptide::stats::ks::{self, Alternative, KsTest, Method};
 use serde::Serialize;
 
 use crate::args::{Common, alternative, method};
-use crate::exit::Ending;
+use crate::exit::{Ending, say};
 use crate::output::{Output, p_value};
 
 /// Options of `riptide ks`.
@@ -15,10 +15,12 @@ use crate::output::{Output, p_value};
 #[command(
     after_help = "Example:\n  riptide score --monitor monitor --images reference.npy --out reference-scores.npy\n  \
     riptide score --monitor monitor --images today.npy --out scores.npy\n  \
-    riptide ks reference-scores.npy scores.npy --alternative greater"
+    riptide ks reference-scores.npy scores.npy --alternative greater\n  \
+    riptide ks training.parquet:loss today.csv:loss"
 )]
 pub struct KsArgs {
-    /// The reference: a .npy file of numbers (N,), or of scores as `riptide score` writes them
+    /// The reference: a .npy file of numbers (N,), a .csv or .parquet file with its column behind a colon (losses.csv:loss), or
+    /// scores as `riptide score` writes them
     reference: PathBuf,
 
     /// The batch, likewise
@@ -48,9 +50,12 @@ struct Report {
 /// Runs the test and prints it.
 pub fn run(args: KsArgs) -> anyhow::Result<Ending> {
     args.common.start()?;
-    let reference = read_numbers(riptide::locate(&args.reference)?, Some("score"))?;
-    let batch = read_numbers(riptide::locate(&args.batch)?, Some("score"))?;
+    let reference = read_column(riptide::locate(&args.reference)?, "score")?;
+    let batch = read_column(riptide::locate(&args.batch)?, "score")?;
     let test = ks::two_sample(&reference, &batch, args.alternative, args.method)?;
+    if args.method == Method::Exact && test.method != Method::Exact {
+        say("WARN the samples are too large for the exact p-value; it is asymptotic");
+    }
     let mut out = Output::new(args.common.json);
     let report = Report {
         n_reference: reference.len(),

@@ -6,6 +6,7 @@ use std::io::{BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 use anyhow::Context;
 pub use riptide::draw::Column;
 use riptide::draw::text_table;
+use riptide::files::shown;
 use riptide::stats::Interval;
 use serde::Serialize;
 
@@ -15,6 +16,9 @@ use crate::exit::ClosedPipe;
 pub struct Output {
     out: BufWriter<StdoutLock<'static>>,
     json: bool,
+    /// Whether a reader that leaves early ends nothing.
+    outlives_reader: bool,
+    has_left: bool,
 }
 
 impl Output {
@@ -23,6 +27,29 @@ impl Output {
         Self {
             out: BufWriter::with_capacity(1 << 16, std::io::stdout().lock()),
             json,
+            outlives_reader: false,
+            has_left: false,
+        }
+    }
+
+    /// Goes on after the reader of the output has left, for commands whose exit code is an answer of its own: a dead reader must
+    /// not silence the alarm.
+    pub fn outlives_reader(mut self, outlives_reader: bool) -> Self {
+        self.outlives_reader = outlives_reader;
+        self
+    }
+
+    /// A closed pipe is an error of its own, which ends the program quietly.
+    fn told(&mut self, outcome: std::io::Result<()>) -> anyhow::Result<()> {
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.has_left = true;
+                match self.outlives_reader {
+                    true => Ok(()),
+                    false => Err(ClosedPipe.into()),
+                }
+            }
+            outcome => outcome.context("cannot write to standard output"),
         }
     }
 
@@ -36,9 +63,21 @@ impl Output {
         std::io::stdout().is_terminal()
     }
 
-    /// A line of text.
+    /// A line of text, or several.
     pub fn line(&mut self, line: impl Display) -> anyhow::Result<()> {
-        told(writeln!(self.out, "{line}"))
+        let text = line.to_string();
+        for line in text.split('\n') {
+            if self.has_left {
+                return Ok(());
+            }
+            // Names of files and classes can hold anything, and a terminal obeys what it is told.
+            let outcome = match self.json {
+                true => writeln!(self.out, "{line}"),
+                false => writeln!(self.out, "{}", shown(line)),
+            };
+            self.told(outcome)?;
+        }
+        Ok(())
     }
 
     /// One JSON document that is all of the output.
@@ -55,20 +94,20 @@ impl Output {
 
     /// Bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        told(self.out.write_all(bytes))
+        if self.has_left {
+            return Ok(());
+        }
+        let outcome = self.out.write_all(bytes);
+        self.told(outcome)
     }
 
     /// Hands everything on to the reader.
     pub fn flush(&mut self) -> anyhow::Result<()> {
-        told(self.out.flush())
-    }
-}
-
-/// A closed pipe is an error of its own, which ends the program quietly.
-fn told(outcome: std::io::Result<()>) -> anyhow::Result<()> {
-    match outcome {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
-        outcome => outcome.context("cannot write to standard output"),
+        if self.has_left {
+            return Ok(());
+        }
+        let outcome = self.out.flush();
+        self.told(outcome)
     }
 }
 

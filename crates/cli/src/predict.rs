@@ -1,9 +1,12 @@
 //! `riptide predict`: which single images are flagged.
 
+use std::path::PathBuf;
+
+use riptide::files::shown;
 use riptide::prelude::*;
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
+use crate::args::{Common, ImagesArgs, MonitorArgs, hint, with_logged};
 use crate::exit::Ending;
 use crate::output::{Column, Output, table};
 use crate::progress::Bar;
@@ -18,6 +21,10 @@ pub struct PredictArgs {
 
     #[command(flatten)]
     images: ImagesArgs,
+
+    /// The class probabilities that the classifier gave the images, row for row, if the monitor was fitted to such
+    #[arg(long, value_name = "FILE")]
+    logged_probabilities: Option<PathBuf>,
 
     /// Score above which an image is flagged, instead of the monitor's
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
@@ -50,7 +57,9 @@ pub fn run(args: PredictArgs) -> anyhow::Result<Ending> {
         let options = monitor.options().clone().threshold(threshold);
         monitor = monitor.with_options(options)?;
     }
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
+    let logged = args.logged_probabilities.as_deref();
+    let images = with_logged(images, &monitor, logged, "--logged-probabilities")?;
     let mut out = Output::new(args.common.json);
     let mut bar = Bar::scoring(images.remaining());
     let mut flagged: Vec<Vec<String>> = Vec::new();
@@ -71,7 +80,7 @@ pub fn run(args: PredictArgs) -> anyhow::Result<Ending> {
                 flagged.push(vec![
                     decision
                         .file
-                        .map_or_else(|| row.index.to_string(), |file| file.display().to_string()),
+                        .map_or_else(|| row.index.to_string(), |file| shown(&file).to_string()),
                     format!("{:.4}", decision.score),
                     decision.class,
                 ]);

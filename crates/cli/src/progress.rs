@@ -37,6 +37,11 @@ impl Bar {
         bar
     }
 
+    /// Does something that writes to the terminal, clear of the bar.
+    pub fn suspended<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.terminal.suspend(write)
+    }
+
     /// Writes a line on standard error, above the bar if there is one.
     pub fn say(&self, line: &str) {
         self.terminal.suspend(|| crate::exit::say(line));

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use riptide::files::shown;
 use riptide::prelude::*;
 use riptide::stats::summary;
-use riptide::{Row, ScoresFormat};
+use riptide::{FileName, ProbabilitiesFile, Row, ScoresFormat};
 use serde::Serialize;
 
-use crate::args::{Common, ImagesArgs, MonitorArgs, hint};
+use crate::args::{Common, ImagesArgs, MonitorArgs, check_different, check_output, hint, with_logged};
 use crate::exit::Ending;
 use crate::output::{Column, Output, table};
 use crate::progress::Bar;
@@ -25,9 +26,17 @@ pub struct ScoreArgs {
     #[command(flatten)]
     images: ImagesArgs,
 
+    /// The class probabilities that the classifier gave the images, row for row, if the monitor was fitted to such
+    #[arg(long, value_name = "FILE")]
+    logged_probabilities: Option<PathBuf>,
+
     /// Write the scores to a file instead, as its extension says: .npy (a structured array), .csv or .parquet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Also write the classifier's class probabilities to this file, a .npy of float32 (N, classes)
+    #[arg(long, value_name = "FILE")]
+    probabilities: Option<PathBuf>,
 
     #[command(flatten)]
     common: Common,
@@ -37,12 +46,14 @@ pub struct ScoreArgs {
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    file: Option<FileName>,
     score: f32,
     prediction: usize,
     class: &'a str,
     confidence: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_probability: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,15 +71,27 @@ pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
     if let Some(path) = &args.out {
         ScoresFormat::of(path)?;
     }
+    args.check_outputs()?;
     let monitor = args.monitor.load()?;
-    let images = args.images.open(monitor.input_size())?;
+    let images = args.images.open(&monitor)?;
+    let logged = args.logged_probabilities.as_deref();
+    let images = with_logged(images, &monitor, logged, "--logged-probabilities")?;
     let mut out = Output::new(args.common.json);
+    let mut probabilities = match &args.probabilities {
+        Some(path) => Some(ProbabilitiesFile::create(path, monitor.n_classes())?),
+        None => None,
+    };
     let Some(path) = args.out else {
-        return to_stdout(&monitor, images, &mut out);
+        to_stdout(&monitor, images, &mut out, probabilities.as_mut())?;
+        probabilities.map_or(Ok(()), ProbabilitiesFile::commit)?;
+        return Ok(Ending::Fine);
     };
     let mut bar = Bar::scoring(images.remaining());
-    let scores = hint(monitor.score_with(images, &mut bar))?;
+    let scores = hint(monitor.score_and(images, &mut bar, |chunk| {
+        probabilities.as_mut().map_or(Ok(()), |file| file.add(chunk))
+    }))?;
     scores.write(&path)?;
+    probabilities.map_or(Ok(()), ProbabilitiesFile::commit)?;
     let values: Vec<f64> = scores.scores.iter().copied().map(f64::from).collect();
     let report = Report {
         images: scores.len(),
@@ -93,8 +116,32 @@ pub fn run(args: ScoreArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
+impl ScoreArgs {
+    /// Errors if a file that is to be written cannot be, or is read too.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let read = [
+            Some(self.monitor.monitor.as_path()),
+            self.logged_probabilities.as_deref(),
+        ];
+        for (option, out) in [("--out", &self.out), ("--probabilities", &self.probabilities)] {
+            if let Some(out) = out {
+                check_output(option, out, Some(&self.images.images), &read)?;
+            }
+        }
+        match (&self.out, &self.probabilities) {
+            (Some(out), Some(other)) => check_different(("--out", out), ("--probabilities", other)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Tells each image as soon as its chunk is scored.
-fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow::Result<Ending> {
+fn to_stdout(
+    monitor: &Monitor,
+    images: Images<'_>,
+    out: &mut Output,
+    mut probabilities: Option<&mut ProbabilitiesFile>,
+) -> anyhow::Result<()> {
     let mut bar = match Output::is_terminal() {
         true => Bar::hidden(),
         false => Bar::scoring(images.remaining()),
@@ -102,26 +149,35 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
     for chunk in monitor.score_stream(images) {
         let chunk = hint(chunk)?;
         bar.advance(chunk.scores.len() as u64);
+        if let Some(file) = &mut probabilities {
+            file.add(&chunk)?;
+        }
         if out.is_json() {
             for row in chunk.rows() {
                 out.record(&Line::of(&row, monitor))?;
             }
         } else {
-            let columns = [
+            let mut columns = vec![
                 Column::left("image"),
                 Column::right("score"),
                 Column::left("prediction"),
                 Column::right("confidence"),
             ];
+            if monitor.calibration().is_some() {
+                columns.push(Column::right("error probability"));
+            }
             let rows: Vec<Vec<String>> = chunk
                 .rows()
                 .map(|row| {
                     let line = Line::of(&row, monitor);
                     vec![
-                        line.file.unwrap_or_else(|| line.index.to_string()),
+                        row.file
+                            .map_or_else(|| line.index.to_string(), |file| shown(file).to_string()),
                         format!("{:.4}", line.score),
                         line.class.to_owned(),
                         format!("{:.4}", line.confidence),
+                        line.error_probability
+                            .map_or_else(String::new, |error| format!("{error:.4}")),
                     ]
                 })
                 .collect();
@@ -134,18 +190,19 @@ fn to_stdout(monitor: &Monitor, images: Images<'_>, out: &mut Output) -> anyhow:
         out.flush()?;
     }
     bar.end();
-    Ok(Ending::Fine)
+    Ok(())
 }
 
 impl<'a> Line<'a> {
     fn of(row: &Row<'_>, monitor: &'a Monitor) -> Self {
         Self {
             index: row.index,
-            file: row.file.map(|file| file.display().to_string()),
+            file: row.file.map(|file| FileName::of(file)),
             score: row.score,
             prediction: row.prediction,
             class: monitor.class_name(row.prediction),
             confidence: row.confidence,
+            error_probability: row.error_probability,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Draws one image under all nineteen corruptions at five severities: a row a corruption, the clean image in front.
+//! Draws three images under all thirty-five families at five severities: a row for each family, the clean image in front.
 //!
 //!     cargo run --release -p riptide-corruptions --example contact_sheet -- OUT.png [FIRST_IMAGE] [FROST_FOLDER] [CIFAR_FOLDER]
 //!
@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use riptide_corruptions::{Corruption, Corruptor, FrostTextures, Severity};
+use riptide_corruptions::{Corruptor, Family, FrostTextures, Severity};
 use riptide_datasets::cifar10::{self, Split};
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX};
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let columns = 6 * images.len() as u32;
     let mut sheet = image::RgbImage::from_pixel(
         GAP + columns * cell(width),
-        GAP + 19 * cell(height),
+        GAP + Family::all().count() as u32 * cell(height),
         image::Rgb([255, 255, 255]),
     );
     let mut draw = |pixels: &[u8], row: u32, column: u32| {
@@ -44,17 +44,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     };
-    for (row, corruption) in (0..).zip(Corruption::ALL) {
+    for (row, family) in (0..).zip(Family::all()) {
         for (image, group) in images.images().zip(0..) {
             draw(image, row, 6 * group);
         }
         for (severity, column) in Severity::ALL.into_iter().zip(1..) {
-            let corrupted = corruptor.apply(&images, corruption, severity)?;
+            let corrupted = corruptor.apply(&images, family, severity)?;
             for (image, group) in corrupted.images().zip(0..) {
                 draw(image, row, 6 * group + column);
             }
         }
-        println!("row {}: {corruption}", row + 1);
+        println!("row {}: {family}", row + 1);
     }
     sheet.save(&path)?;
     println!("{path}, frost textures: {}", corruptor.frost().source());

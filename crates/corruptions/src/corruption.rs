@@ -1,4 +1,4 @@
-//! The names of the corruptions and the four families they fall into.
+//! The names of the corruptions and the four groups they fall into.
 
 use std::fmt;
 use std::str::FromStr;
@@ -68,7 +68,7 @@ pub enum Corruption {
 /// What kind of damage a [`Corruption`] models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Family {
+pub enum Group {
     /// Random errors of single values.
     Noise,
     /// Loss of detail by optics or movement.
@@ -128,20 +128,18 @@ impl Corruption {
         }
     }
 
-    /// The family this corruption belongs to.
-    pub const fn family(self) -> Family {
+    /// The group this corruption belongs to.
+    pub const fn group(self) -> Group {
         match self {
-            Self::GaussianNoise | Self::ShotNoise | Self::ImpulseNoise | Self::SpeckleNoise => Family::Noise,
-            Self::DefocusBlur | Self::GlassBlur | Self::MotionBlur | Self::ZoomBlur | Self::GaussianBlur => {
-                Family::Blur
-            }
-            Self::Snow | Self::Frost | Self::Fog | Self::Spatter => Family::Weather,
+            Self::GaussianNoise | Self::ShotNoise | Self::ImpulseNoise | Self::SpeckleNoise => Group::Noise,
+            Self::DefocusBlur | Self::GlassBlur | Self::MotionBlur | Self::ZoomBlur | Self::GaussianBlur => Group::Blur,
+            Self::Snow | Self::Frost | Self::Fog | Self::Spatter => Group::Weather,
             Self::Brightness
             | Self::Contrast
             | Self::ElasticTransform
             | Self::Pixelate
             | Self::JpegCompression
-            | Self::Saturate => Family::Digital,
+            | Self::Saturate => Group::Digital,
         }
     }
 

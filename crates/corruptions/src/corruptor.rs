@@ -7,11 +7,11 @@ use riptide_datasets::ImageSet;
 
 use crate::effect::{CHANNELS, Effect, Scratch, Size};
 use crate::weather::{Fog, Frost, Snow, Spatter};
-use crate::{Corruption, CorruptionError, FrostTextures, Severity, blur, digital, noise};
+use crate::{Corruption, CorruptionError, Family, FrostTextures, Severity, blur, digital, noise};
 
 /// Makes the corruptions of one seed.
 ///
-/// The random numbers of an image depend on the seed, the corruption, the severity and the image's index, and on nothing
+/// The random numbers of an image depend on the seed, the kind of damage, the severity and the image's index, and on nothing
 /// else: any subset, any order and any number of threads give the same bytes.
 ///
 /// ```
@@ -70,10 +70,10 @@ impl Corruptor {
     pub fn apply(
         &self,
         images: &ImageSet,
-        corruption: Corruption,
+        family: impl Into<Family>,
         severity: Severity,
     ) -> Result<ImageSet, CorruptionError> {
-        self.apply_from(images, 0, corruption, severity)
+        self.apply_from(images, 0, family, severity)
     }
 
     /// Corrupts images that are a part of a larger set: image i has index `first_index + i`.
@@ -84,10 +84,10 @@ impl Corruptor {
         &self,
         images: &ImageSet,
         first_index: u64,
-        corruption: Corruption,
+        family: impl Into<Family>,
         severity: Severity,
     ) -> Result<ImageSet, CorruptionError> {
-        let prepared = self.prepare(corruption, severity, images.height(), images.width())?;
+        let prepared = self.prepare(family.into(), severity, images.height(), images.width())?;
         let mut pixels = vec![0; images.pixels().len()];
         prepared.apply(images.pixels(), first_index, &mut pixels);
         Ok(images.with_pixels(pixels)?)
@@ -96,7 +96,7 @@ impl Corruptor {
     /// Everything that does not depend on the single image, for images of one size.
     pub(crate) fn prepare(
         &self,
-        corruption: Corruption,
+        family: Family,
         severity: Severity,
         height: usize,
         width: usize,
@@ -110,11 +110,27 @@ impl Corruptor {
             .and_then(|side| side.checked_mul(side))
             .zip(height.checked_mul(width));
         if pixels.is_none_or(|(square, pixels)| {
-            pixels > MOST_PIXELS || (corruption == Corruption::Fog && square > 4 * MOST_PIXELS)
+            pixels > MOST_PIXELS || (family == Family::Published(Corruption::Fog) && square > 4 * MOST_PIXELS)
         }) {
             return Err(CorruptionError::TooLarge { height, width });
         }
-        let effect: Box<dyn Effect> = match corruption {
+        let effect = match family {
+            Family::Published(corruption) => self.published(corruption, severity, size),
+            Family::Extended(kind) => kind.prepare(severity, size),
+        };
+        Ok(Prepared {
+            effect,
+            stream: Stream {
+                seed: self.seed,
+                family,
+                severity,
+            },
+            size,
+        })
+    }
+
+    fn published(&self, corruption: Corruption, severity: Severity, size: Size) -> Box<dyn Effect> {
+        match corruption {
             Corruption::GaussianNoise => Box::new(noise::GaussianNoise::new(severity)),
             Corruption::ShotNoise => Box::new(noise::ShotNoise::new(severity)),
             Corruption::ImpulseNoise => Box::new(noise::ImpulseNoise::new(severity)),
@@ -134,16 +150,7 @@ impl Corruptor {
             Corruption::GaussianBlur => Box::new(blur::GaussianBlur::new(severity, size)),
             Corruption::Spatter => Box::new(Spatter::new(severity, size)),
             Corruption::Saturate => Box::new(digital::Saturate::new(severity)),
-        };
-        Ok(Prepared {
-            effect,
-            stream: Stream {
-                seed: self.seed,
-                corruption,
-                severity,
-            },
-            size,
-        })
+        }
     }
 }
 
@@ -177,7 +184,7 @@ impl Prepared {
 /// Where the random numbers of one corruption at one severity come from.
 struct Stream {
     seed: u64,
-    corruption: Corruption,
+    family: Family,
     severity: Severity,
 }
 
@@ -185,7 +192,7 @@ impl Stream {
     /// The generator for one image: ChaCha8 with the four numbers as its 256-bit key.
     fn rng(&self, index: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
-        let numbers = [self.seed, self.corruption as u64, u64::from(self.severity.get()), index];
+        let numbers = [self.seed, self.family.stream(), u64::from(self.severity.get()), index];
         for (part, number) in key.as_chunks_mut::<8>().0.iter_mut().zip(numbers) {
             *part = number.to_le_bytes();
         }
@@ -205,7 +212,7 @@ mod tests {
     #[test]
     fn any_part_and_any_number_of_threads_give_the_same_bytes() {
         let images = gradient(9, 32, 32);
-        for corruption in Corruption::ALL {
+        for corruption in Family::all() {
             let corruptor = Corruptor::new(3);
             let run = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -223,7 +230,7 @@ mod tests {
     fn images_of_any_shape_come_out_in_their_shape() {
         for (height, width) in [(1, 1), (1, 7), (2, 3), (20, 45)] {
             let images = gradient(2, height, width);
-            for corruption in Corruption::ALL {
+            for corruption in Family::all() {
                 for severity in Severity::ALL {
                     let out = Corruptor::new(0).apply(&images, corruption, severity).unwrap();
                     assert_eq!(out.shape(), images.shape(), "{corruption} {severity}");

@@ -70,6 +70,14 @@ pub(crate) fn take<T: Copy + Default>(buffer: &mut Vec<T>, len: usize) -> &mut [
     &mut buffer[..len]
 }
 
+/// Each value through its channel's table.
+pub(crate) fn by_table(image: &[u8], out: &mut [u8], tables: &[[u8; 256]; CHANNELS]) {
+    let pixels = image.as_chunks::<CHANNELS>().0;
+    for (out, pixel) in out.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(pixels) {
+        *out = std::array::from_fn(|channel| tables[channel][usize::from(pixel[channel])]);
+    }
+}
+
 /// A value in units of 0..=1 as a byte: clipped, times 255, truncated (not rounded), as in the published generator.
 pub(crate) fn level(value: f64) -> u8 {
     truncate(value.clamp(0.0, 1.0) * 255.0)

@@ -1,6 +1,6 @@
-//! Borders and the separable Gaussian filter that several corruptions share.
+//! Borders, linear interpolation and the separable Gaussian filter that several corruptions share.
 
-use crate::effect::take;
+use crate::effect::{CHANNELS, Size, take};
 
 /// What lies outside an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,19 @@ impl Border {
         };
         inside as usize
     }
+}
+
+/// Where the four pixels around a position start, the upper two first.
+pub(crate) fn corners(y: i64, x: i64, size: Size, border: Border) -> [usize; 4] {
+    let (y, x) = (y as isize, x as isize);
+    let [upper, lower] = [y, y + 1].map(|y| border.index(y, size.height) * size.width);
+    let [left, right] = [x, x + 1].map(|x| border.index(x, size.width));
+    [upper + left, upper + right, lower + left, lower + right].map(|pixel| pixel * CHANNELS)
+}
+
+/// How much each of the four corners counts.
+pub(crate) fn weights(y: f32, x: f32) -> [f32; 4] {
+    [(1.0 - y) * (1.0 - x), (1.0 - y) * x, y * (1.0 - x), y * x]
 }
 
 /// A separable Gaussian filter, as `scipy.ndimage.gaussian_filter` computes it: rows first, then columns, in double

@@ -1,14 +1,16 @@
 //! Writes images in the layout of CIFAR-10-C.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use riptide_datasets::npy::{NpyImages, NpyWriter, write_labels};
+use riptide_datasets::npy::{NpyWriter, write_labels};
 use riptide_datasets::{DatasetError, ImageSource};
-use riptide_files::atomic;
-use riptide_files::digest::Hasher;
+use riptide_files::digest::{self, Hasher};
+use riptide_files::lock::FolderLock;
+use riptide_files::{atomic, regular};
 use serde::{Deserialize, Serialize};
 
-use crate::{Corruption, CorruptionError, Corruptor, FrostSource, Severity};
+use crate::{CorruptionError, Corruptor, Family, FrostSource, Severity};
 
 const RECORD: &str = "riptide.json";
 const LABELS: &str = "labels.npy";
@@ -19,10 +21,10 @@ const CHUNK_BYTES: usize = 16 << 20;
 
 /// Writes any images as a folder in the layout of CIFAR-10-C: `NAME.npy` for each corruption, `uint8` (5 n, H, W, 3) with
 /// the severities one after the other, `labels.npy` with the labels five times over, `batches.meta.txt` with the names of
-/// the classes, and `riptide.json` with the seed, the frost textures and the images that it was made from.
+/// the classes, and `riptide.json` with the seed, the frost textures, the images that it was made from and the digest of every file.
 ///
 /// Only a few megabytes of images are in memory at a time. Every file appears complete or not at all, so that a run that
-/// was cut off goes on with the first corruption that is missing. A folder made from other images, another seed or other
+/// was cut off goes on with the first corruption that is missing; a file that changed since is made again. A folder made from other images, another seed or other
 /// frost textures, or by another program, is refused.
 ///
 /// ```
@@ -57,6 +59,9 @@ struct Record {
     width: usize,
     /// SHA-256 of all pixels and labels.
     digest: String,
+    /// SHA-256 of every whole file beside this one, by name.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
 }
 
 /// The clean images, seen once.
@@ -78,7 +83,7 @@ impl Cifar10cWriter {
         &self.folder
     }
 
-    /// Writes those of `corruptions` that are not there yet, in the given order, and returns them.
+    /// Writes those of `families` that are not there yet, in the given order, and returns them.
     ///
     /// `open` starts over with the same images: once to look at them and once for each severity of each corruption.
     ///
@@ -86,33 +91,41 @@ impl Cifar10cWriter {
     /// Returns [`CorruptionError::Unlabelled`] if the images have no labels, [`CorruptionError::OtherOutput`] if the folder was
     /// made from something else, [`CorruptionError::TooLarge`] if the images are too large, and [`CorruptionError::Io`] or
     /// [`CorruptionError::Dataset`] if something cannot be read or written, or if the images change between two readings.
-    pub fn write<S: ImageSource>(
+    pub fn write<F: Into<Family> + Copy, S: ImageSource>(
         &self,
-        corruptions: &[Corruption],
+        families: &[F],
         mut open: impl FnMut() -> Result<S, DatasetError>,
-    ) -> Result<Vec<Corruption>, CorruptionError> {
-        let clean = self.look(open()?)?;
-        self.claim(&clean.record)?;
-        let labels = self.folder.join(LABELS);
-        if !labels.is_file() {
-            write_labels(&labels, &clean.labels.repeat(Severity::ALL.len()))?;
+    ) -> Result<Vec<F>, CorruptionError> {
+        // Two runs in one folder would mix their files.
+        let _lock = FolderLock::acquire(&self.folder)?;
+        let Clean {
+            mut record,
+            labels,
+            class_names,
+        } = self.look(open()?)?;
+        record.files = self.claim(&record)?;
+        if !self.is_whole(LABELS, &record) {
+            write_labels(self.folder.join(LABELS), &labels.repeat(Severity::ALL.len()))?;
+            self.note(LABELS, &mut record)?;
         }
-        let names = self.folder.join(NAMES);
-        if !names.is_file() {
-            atomic::write(&names, (clean.class_names.join("\n") + "\n").as_bytes())?;
+        if !self.is_whole(NAMES, &record) {
+            atomic::write(self.folder.join(NAMES), (class_names.join("\n") + "\n").as_bytes())?;
+            self.note(NAMES, &mut record)?;
         }
         let mut written = Vec::new();
-        for &corruption in corruptions {
-            if !self.is_written(corruption, &clean.record) {
-                self.write_one(corruption, &clean.record, &mut open)?;
-                written.push(corruption);
+        for &family in families {
+            let name = file_name(family.into());
+            if !self.is_whole(&name, &record) {
+                self.write_one(family.into(), &record, &mut open)?;
+                self.note(&name, &mut record)?;
+                written.push(family);
             }
         }
         Ok(written)
     }
 
-    fn path(&self, corruption: Corruption) -> PathBuf {
-        self.folder.join(format!("{corruption}.npy"))
+    fn path(&self, family: Family) -> PathBuf {
+        self.folder.join(file_name(family))
     }
 
     /// Reads all images for their number, labels and digest.
@@ -145,6 +158,7 @@ impl Cifar10cWriter {
             height,
             width,
             digest: digest.finish(),
+            files: BTreeMap::new(),
         };
         Ok(Clean {
             record,
@@ -153,8 +167,8 @@ impl Cifar10cWriter {
         })
     }
 
-    /// Makes the folder, or checks that the one there was made from the same.
-    fn claim(&self, record: &Record) -> Result<(), CorruptionError> {
+    /// Makes the folder, or checks that the one there was made from the same; the digests of the files that are there.
+    fn claim(&self, record: &Record) -> Result<BTreeMap<String, String>, CorruptionError> {
         let io = |path: &Path, source| CorruptionError::Io {
             path: path.to_path_buf(),
             source,
@@ -167,16 +181,16 @@ impl Cifar10cWriter {
             found,
             wanted,
         };
-        let text = match std::fs::read_to_string(&path) {
+        let text = match regular::read_text(&path, regular::TEXT).map_err(|error| error.source) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let is_taken =
-                    self.folder.join(LABELS).exists() || Corruption::ALL.iter().any(|&c| self.path(c).exists());
+                    self.folder.join(LABELS).exists() || Family::all().any(|family| self.path(family).exists());
                 if is_taken {
                     return Err(other("program", format!("no {RECORD}"), "Riptide".to_owned()));
                 }
-                let json = serde_json::to_vec_pretty(record).map_err(|error| io(&path, error.into()))?;
-                return Ok(atomic::write(&path, &json)?);
+                self.keep(record)?;
+                return Ok(BTreeMap::new());
             }
             Err(error) => return Err(io(&path, error)),
         };
@@ -192,44 +206,63 @@ impl Cifar10cWriter {
         ];
         match parts.into_iter().find(|(_, found, wanted)| found != wanted) {
             Some((what, found, wanted)) => Err(other(what, found, wanted)),
-            None => Ok(()),
+            None => Ok(there.files),
         }
     }
 
-    /// Whether the file is there, whole and of the right shape.
-    fn is_written(&self, corruption: Corruption, record: &Record) -> bool {
-        let wanted = record.images.saturating_mul(Severity::ALL.len() as u64);
-        NpyImages::open(self.path(corruption)).is_ok_and(|there| {
-            (there.len() as u64, there.height(), there.width()) == (wanted, record.height, record.width)
-        })
+    /// Writes the record.
+    fn keep(&self, record: &Record) -> Result<(), CorruptionError> {
+        let path = self.folder.join(RECORD);
+        let json = serde_json::to_vec_pretty(record).map_err(|error| CorruptionError::Io {
+            path: path.clone(),
+            source: error.into(),
+        })?;
+        Ok(atomic::write(&path, &json)?)
+    }
+
+    /// Whether a file is there as it was written; one that changed is made again, as is one of before there were digests.
+    fn is_whole(&self, name: &str, record: &Record) -> bool {
+        let known = record.files.get(name);
+        known.is_some_and(|known| digest::of_file(self.folder.join(name)).is_ok_and(|found| found == *known))
+    }
+
+    /// Keeps the digest of a file that was written.
+    fn note(&self, name: &str, record: &mut Record) -> Result<(), CorruptionError> {
+        let digest = digest::of_file(self.folder.join(name))?;
+        record.files.insert(name.to_owned(), digest);
+        self.keep(record)
     }
 
     fn write_one<S: ImageSource>(
         &self,
-        corruption: Corruption,
+        family: Family,
         record: &Record,
         open: &mut impl FnMut() -> Result<S, DatasetError>,
     ) -> Result<(), CorruptionError> {
         let rows = record.images.saturating_mul(Severity::ALL.len() as u64);
-        let mut writer = NpyWriter::create(self.path(corruption), rows, record.height, record.width)?;
+        let mut writer = NpyWriter::create(self.path(family), rows, record.height, record.width)?;
         for severity in Severity::ALL {
             let mut source = open()?;
             let mut index = 0;
             while let Some(chunk) = source.next_chunk(chunk_len(Some((record.height, record.width))))? {
-                writer.append(&self.corruptor.apply_from(&chunk, index, corruption, severity)?)?;
+                writer.append(&self.corruptor.apply_from(&chunk, index, family, severity)?)?;
                 index += chunk.len() as u64;
             }
             if index != record.images {
                 return Err(DatasetError::Mismatch {
                     what: "number of images",
                     left: format!("{} at first", record.images),
-                    right: format!("{index} for {corruption} {severity}"),
+                    right: format!("{index} for {family} {severity}"),
                 }
                 .into());
             }
         }
         Ok(writer.finish()?)
     }
+}
+
+fn file_name(family: Family) -> String {
+    format!("{family}.npy")
 }
 
 /// Images per chunk; few as long as their size is not known.

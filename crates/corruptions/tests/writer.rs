@@ -122,6 +122,24 @@ fn a_run_cut_off_leaves_whole_files_and_goes_on_with_the_rest() {
 }
 
 #[test]
+fn a_file_that_changed_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let clean = clean();
+    write(folder.path(), 7, &clean, &CHOSEN).unwrap();
+    for name in ["frost.npy", "labels.npy"] {
+        let path = folder.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(&path, &changed).unwrap();
+        let written = write(folder.path(), 7, &clean, &CHOSEN).unwrap();
+        assert_eq!(written.is_empty(), name == "labels.npy");
+        assert_eq!(fs::read(&path).unwrap(), whole, "{name}");
+    }
+    assert_eq!(write(folder.path(), 7, &clean, &CHOSEN).unwrap(), []);
+}
+
+#[test]
 fn a_folder_made_from_something_else_is_refused_and_left_alone() {
     let outer = tempfile::tempdir().unwrap();
     let folder = outer.path().join("c");

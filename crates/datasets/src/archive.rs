@@ -32,14 +32,8 @@ pub(crate) enum ArchiveError<E> {
     Caller(E),
 }
 
-/// Whether to go on after a member.
-pub(crate) enum Next {
-    Continue,
-    Stop,
-}
-
 /// Calls `take` with the file name, declared size and content of every regular member whose file name is `wanted`, in the
-/// archive's order.
+/// archive's order. The reader is then read to its end, where gzip has the checksum of everything before.
 ///
 /// The archive is read in tar's raw mode: extended headers are skipped and not gathered in memory, so a long name or a sparse
 /// map cannot be used to exhaust it; the members that are wanted have short plain names.
@@ -47,7 +41,7 @@ pub(crate) fn for_each_member<R: Read, E>(
     reader: R,
     bounds: Bounds,
     wanted: impl Fn(&str) -> bool,
-    mut take: impl FnMut(&str, u64, &mut dyn Read) -> Result<Next, E>,
+    mut take: impl FnMut(&str, u64, &mut dyn Read) -> Result<(), E>,
 ) -> Result<(), ArchiveError<E>> {
     let mut archive = tar::Archive::new(Bounded {
         inner: reader,
@@ -91,10 +85,9 @@ pub(crate) fn for_each_member<R: Read, E>(
         else {
             continue;
         };
-        if let Next::Stop = take(name, declared, &mut entry).map_err(ArchiveError::Caller)? {
-            return Ok(());
-        }
+        take(name, declared, &mut entry).map_err(ArchiveError::Caller)?;
     }
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(ArchiveError::Broken)?;
     Ok(())
 }
 
@@ -157,7 +150,7 @@ pub(crate) mod tests {
             |_| true,
             |name, _, _| {
                 names.push(name.to_owned());
-                Ok(Next::Continue)
+                Ok(())
             },
         )?;
         Ok(names)
@@ -223,7 +216,7 @@ pub(crate) mod tests {
             ..BOUNDS
         };
         let bomb = one_member(b"././@LongLink", EntryType::GNULongName, &[b'a'; 30_000]);
-        let outcome = for_each_member(&bomb[..], bounds, |_| true, |_, _, _| Ok::<_, ()>(Next::Continue));
+        let outcome = for_each_member(&bomb[..], bounds, |_| true, |_, _, _| Ok::<_, ()>(()));
         assert!(matches!(outcome, Err(ArchiveError::Broken(_))), "{outcome:?}");
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::cifar10::CLASS_NAMES;
 use crate::error::{DatasetError, Result};
 use crate::image_set::{ImageSet, check_labels};
-use crate::npy::{NpyImages, NpySource, read_labels};
+use crate::npy::{ArrayOptions, Layout, NpyImages, NpySource, read_labels};
 use crate::source::ImageSource;
 
 /// The severities in a file.
@@ -123,7 +123,8 @@ impl Cifar10C {
                 hint,
             });
         }
-        let images = NpyImages::open(self.folder.join(format!("{name}.npy")))?;
+        let layout = ArrayOptions::default().layout(Some(Layout::Nhwc));
+        let images = NpyImages::open_with(self.folder.join(format!("{name}.npy")), layout)?;
         if images.len() != self.labels.len() {
             let (height, width) = (images.height() as u64, images.width() as u64);
             return Err(DatasetError::WrongShape {

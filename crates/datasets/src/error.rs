@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use riptide_files::FileError;
+use riptide_files::{FileError, shown};
+
+use crate::picture::PictureError;
 
 /// The result of everything in this crate that reads, writes or builds image sets.
 pub type Result<T, E = DatasetError> = std::result::Result<T, E>;
@@ -15,7 +17,7 @@ pub type Result<T, E = DatasetError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum DatasetError {
     /// The operating system refused a file or folder.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -24,7 +26,7 @@ pub enum DatasetError {
     },
 
     /// A file or folder that has to be there is not.
-    #[error("{path}: no such file or folder; {hint}", path = path.display())]
+    #[error("{path}: no such file or folder; {hint}", path = shown(path))]
     NotFound {
         /// What was looked for.
         path: PathBuf,
@@ -33,7 +35,7 @@ pub enum DatasetError {
     },
 
     /// A file ends before the data that it declares, or in the middle of a record.
-    #[error("{path}: truncated: expected {expected} bytes, found {found}", path = path.display())]
+    #[error("{path}: truncated: expected {expected} bytes, found {found}", path = shown(path))]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -44,7 +46,7 @@ pub enum DatasetError {
     },
 
     /// A file holds more than its header declares or than this reader accepts.
-    #[error("{path}: oversized: expected at most {expected} bytes, found {found}", path = path.display())]
+    #[error("{path}: oversized: expected at most {expected} bytes, found {found}", path = shown(path))]
     Oversized {
         /// The file.
         path: PathBuf,
@@ -55,7 +57,7 @@ pub enum DatasetError {
     },
 
     /// A file is not in the format that it was opened as.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {reason}", path = shown(path))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -64,7 +66,7 @@ pub enum DatasetError {
     },
 
     /// An array has another element type than the one needed.
-    #[error("{path}: the array has dtype {found}, expected {expected}", path = path.display())]
+    #[error("{path}: the array has dtype {found}, expected {expected}", path = shown(path))]
     WrongDtype {
         /// The file.
         path: PathBuf,
@@ -75,7 +77,7 @@ pub enum DatasetError {
     },
 
     /// An array, or the images of a folder, have another shape than the one needed.
-    #[error("{path}: the shape is {found:?}, expected {expected}", path = path.display())]
+    #[error("{path}: the shape is {found:?}, expected {expected}", path = shown(path))]
     WrongShape {
         /// The file.
         path: PathBuf,
@@ -85,8 +87,38 @@ pub enum DatasetError {
         found: Vec<u64>,
     },
 
+    /// The shape of an array can be read in two ways.
+    #[error("{path}: the shape {shape:?} can be {first}, and {second}; say which layout it is", path = shown(path))]
+    AmbiguousLayout {
+        /// The file.
+        path: PathBuf,
+        /// The shape in the header.
+        shape: Vec<u64>,
+        /// One way to read it.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+
+    /// It cannot be told what range the floating-point numbers of an array have.
+    #[error(
+        "{path}: image {image} has values from {least} to {largest}; say whether they range from 0 to 1, from 0 to 255 or from \
+         -1 to 1 (pixels that were standardised cannot be read)",
+        path = shown(path)
+    )]
+    AmbiguousRange {
+        /// The file.
+        path: PathBuf,
+        /// The image, counted from 0.
+        image: u64,
+        /// Its least value.
+        least: f64,
+        /// Its largest value.
+        largest: f64,
+    },
+
     /// A file or folder holds no images at all.
-    #[error("{path}: no images; {hint}", path = path.display())]
+    #[error("{path}: no images; {hint}", path = shown(path))]
     Empty {
         /// The file or folder.
         path: PathBuf,
@@ -143,11 +175,47 @@ pub enum DatasetError {
         len: u64,
     },
 
-    /// Some files of a folder could not be decoded.
-    #[error("{} of the image files cannot be read:{}", files.len(), list(files))]
+    /// A picture of an archive, a table or a stream could not be decoded.
+    #[error("{place} (image {image}): {source}", place = shown(place))]
+    Picture {
+        /// The file, and the row or the name inside it.
+        place: PathBuf,
+        /// The image among all images, counted from 0.
+        image: u64,
+        /// What is wrong with it.
+        source: PictureError,
+    },
+
+    /// The program was built without a feature that is needed.
+    #[error("{path}: reading it needs the feature `{feature}`, which this program was built without", path = shown(path))]
+    FeatureMissing {
+        /// The file.
+        path: PathBuf,
+        /// The feature of this crate.
+        feature: &'static str,
+    },
+
+    /// Pictures of a folder could not be read or decoded.
+    #[error("{}", unreadable(files, *count))]
     Unreadable {
-        /// Each file with the reason, in sorted order.
-        files: Vec<(PathBuf, String)>,
+        /// Files with the reason, in the order in which they are read; not all of them if there are very many.
+        files: Vec<(PathBuf, PictureError)>,
+        /// How many there are.
+        count: u64,
+    },
+
+    /// A picture has another size than the others or than the classifier needs, and no framing was asked for.
+    #[error(
+        "{path}: the picture is {} x {} pixels, expected {} x {}; say how pictures of other sizes are to be framed",
+        found.0, found.1, expected.0, expected.1, path = shown(path)
+    )]
+    PictureSize {
+        /// The file.
+        path: PathBuf,
+        /// Its rows and columns.
+        found: (u32, u32),
+        /// Those of the pictures before it.
+        expected: (u32, u32),
     },
 
     /// An option was out of its range.
@@ -173,10 +241,23 @@ impl DatasetError {
         Self::Io { path, source }
     }
 
-    pub(crate) fn malformed(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+    /// The error of options that are out of their range.
+    pub(crate) fn picture_option(error: PictureError) -> Self {
+        match error {
+            PictureError::InvalidOption { option, reason } => Self::InvalidOption { option, reason },
+            error => Self::InvalidOption {
+                option: "pictures",
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// What is wrong with a file. Names of columns, members and labels that stand in the reason come from the file: what a
+    /// terminal would obey in them is escaped.
+    pub(crate) fn malformed(path: impl AsRef<Path>, reason: impl AsRef<str>) -> Self {
         Self::Malformed {
             path: path.as_ref().to_path_buf(),
-            reason: reason.into(),
+            reason: shown(reason.as_ref()).to_string(),
         }
     }
 }
@@ -187,16 +268,22 @@ impl From<FileError> for DatasetError {
     }
 }
 
-/// At most ten of the files, each on its own line.
-fn list(files: &[(PathBuf, String)]) -> String {
-    const SHOWN: usize = 10;
-    let mut text: String = files
+/// How many there are, and the first of them with the reasons, in one line.
+fn unreadable(files: &[(PathBuf, PictureError)], count: u64) -> String {
+    const SHOWN: usize = 3;
+    let mut text = match count {
+        1 => "1 picture cannot be read: ".to_owned(),
+        _ => format!("{count} pictures cannot be read: "),
+    };
+    let first: Vec<String> = files
         .iter()
         .take(SHOWN)
-        .map(|(path, reason)| format!("\n  {}: {reason}", path.display()))
+        .map(|(path, reason)| format!("{}: {reason}", shown(path)))
         .collect();
-    if files.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", files.len() - SHOWN));
+    text.push_str(&first.join("; "));
+    let more = count.saturating_sub(first.len() as u64);
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
     }
     text
 }

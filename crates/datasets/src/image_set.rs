@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{DatasetError, Result};
 
+mod details;
+
+use details::Details;
+
 /// Colour channels of an image: red, green, blue.
 pub const CHANNELS: usize = 3;
 
@@ -27,7 +31,7 @@ pub const CHANNELS: usize = 3;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct ImageSet {
     height: usize,
@@ -35,7 +39,22 @@ pub struct ImageSet {
     pixels: Vec<u8>,
     labels: Option<Vec<u32>>,
     class_names: Vec<String>,
+    #[serde(skip)]
+    details: Details,
 }
+
+/// Sets are equal if size, pixels, labels and class names are.
+impl PartialEq for ImageSet {
+    fn eq(&self, other: &Self) -> bool {
+        let key = |set: &Self| (set.height, set.width);
+        key(self) == key(other)
+            && self.pixels == other.pixels
+            && self.labels == other.labels
+            && self.class_names == other.class_names
+    }
+}
+
+impl Eq for ImageSet {}
 
 /// The fields as they come out of a file, before they are checked.
 #[derive(Deserialize)]
@@ -91,6 +110,7 @@ impl ImageSet {
             pixels,
             labels: Some(labels),
             class_names,
+            details: Details::default(),
         })
     }
 
@@ -115,6 +135,7 @@ impl ImageSet {
             pixels,
             labels: None,
             class_names: Vec::new(),
+            details: Details::default(),
         })
     }
 
@@ -180,7 +201,9 @@ impl ImageSet {
     /// # Errors
     /// Returns an error if there is not one label per image, or if a label is not below `class_names.len()`.
     pub fn with_labels(self, labels: Vec<u32>, class_names: Vec<String>) -> Result<Self> {
-        Self::new(self.pixels, self.height, self.width, labels, class_names)
+        let details = self.details;
+        let set = Self::new(self.pixels, self.height, self.width, labels, class_names)?;
+        Ok(Self { details, ..set })
     }
 
     /// The same images, labels and names with other pixels, as a corruption makes them.
@@ -203,6 +226,10 @@ impl ImageSet {
             class_names: self.class_names.clone(),
             height: self.height,
             width: self.width,
+            details: Details {
+                probabilities: None,
+                ..self.details.clone()
+            },
         })
     }
 
@@ -229,6 +256,7 @@ impl ImageSet {
             pixels,
             labels,
             class_names: self.class_names.clone(),
+            details: self.details.select(indices),
         })
     }
 
@@ -260,10 +288,11 @@ impl ImageSet {
             pixels,
             labels,
             class_names: self.class_names.clone(),
+            details: self.details.slice(range),
         })
     }
 
-    /// Adds the images of `other` behind these.
+    /// Adds the images of `other` behind these. Files, columns and logged probabilities stay if both sets have them.
     ///
     /// # Errors
     /// Returns an error if the images have another size or other class names, or if only one of the two sets has labels.
@@ -287,6 +316,7 @@ impl ImageSet {
                 right: classes(other),
             });
         }
+        self.details.append(&other.details);
         self.pixels.extend_from_slice(&other.pixels);
         if let (Some(labels), Some(more)) = (&mut self.labels, &other.labels) {
             labels.extend_from_slice(more);

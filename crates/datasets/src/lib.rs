@@ -5,7 +5,10 @@
 //! - [`cifar10`]: CIFAR-10 in the binary layout, a folder or the published archive;
 //! - [`cifar10_c`]: CIFAR-10-C and any other images in its layout, one severity at a time;
 //! - [`image_folder`]: image files, one folder per class, or flat;
-//! - [`npy`]: numpy arrays, mapped or from standard input; it writes them, too;
+//! - [`picture`]: one picture from the bytes of its file;
+//! - [`npy`]: numpy arrays, from files or standard input; it writes them, too; [`npz`]: arrays in archives;
+//! - [`table`]: CSV and Parquet tables of image files or pictures; [`shards`]: tar archives in the layout of WebDataset;
+//! - [`frames`] and [`PictureStream`]: raw frames and pictures as they come from a camera;
 //! - [`shapes`]: generated pictures of ten classes, which need no download.
 //!
 //! Each is also an [`ImageSource`], read in chunks, so that any number of images needs a bounded amount of memory.
@@ -15,6 +18,7 @@
 //! say what was wrong with it and what was expected.
 //!
 //! # Features
+//! - `parquet` (off by default): Parquet files.
 //! - `fetch` (off by default): the module `fetch`, which downloads the public data sets and files of the Hugging Face Hub
 //!   (`hf://OWNER/REPO/PATH`), verified, into a cache. Without it, nothing that can open a connection is linked.
 //!   [`cache_dir`] says where the files are, with or without the feature.
@@ -46,25 +50,43 @@
 //! # }
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod archive;
 mod cache;
 pub mod cifar10;
 pub mod cifar10_c;
 pub mod error;
+mod expand;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+pub mod frames;
+mod gather;
 pub mod image_folder;
 pub mod image_set;
 pub mod npy;
+pub mod npz;
 mod open;
+pub mod picture;
+mod picture_stream;
+mod read_ahead;
+mod reads;
+mod regular;
 pub mod shapes;
+pub mod shards;
 pub mod source;
+pub mod table;
 
 pub use cache::cache_dir;
 pub use error::{DatasetError, Result};
 pub use image_set::ImageSet;
 pub use open::{OpenOptions, open};
-pub use source::ImageSource;
+pub use picture::{Filter, Framing, Orient, PictureOptions};
+pub use picture_stream::PictureStream;
+pub use read_ahead::ReadAhead;
+pub use reads::is_read;
+pub use source::{ImageSource, OnError, Skipped};
+pub use table::TableOptions;
 
 /// How an address on the Hugging Face Hub starts.
 pub(crate) const HUB_SCHEME: &str = "hf://";

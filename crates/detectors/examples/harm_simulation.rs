@@ -22,6 +22,7 @@ fn main() -> Result<(), DetectorError> {
     for (name, harmful, fractions) in [
         ("apart", Harmful::Apart, &[0.0, 0.1, 0.3, 0.6][..]),
         ("overlapping", Harmful::Overlapping, &[0.1, 0.3, 0.6]),
+        ("wider", Harmful::Wider, &[0.3, 0.6, 0.9]),
         ("none, batch easier", Harmful::Easier, &[0.0]),
     ] {
         for &fraction in fractions {

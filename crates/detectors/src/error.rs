@@ -122,6 +122,13 @@ pub enum DetectorError {
     #[error(transparent)]
     Stats(#[from] StatsError),
 
+    /// A model could not be fitted.
+    #[error("the accuracy model could not be fitted: {reason}")]
+    NoFit {
+        /// Why, and what to do.
+        reason: String,
+    },
+
     /// The saved state of a drift test contradicts itself, or is another test's.
     #[error("the saved drift test {reason}")]
     BadState {

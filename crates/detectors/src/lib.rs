@@ -9,6 +9,10 @@
 //! | How harmful is this image? | [`ScoreKind`], or [`DistillationScore`] with its options |
 //! | Is this image suspicious? | [`ModelDistillation::predict`], after [`infer_threshold`](ModelDistillation::infer_threshold) |
 //! | Have the scores of this batch changed? | [`KsDrift`], [`CvmDrift`] |
+//! | Has the accuracy fallen, and by how much? | [`AccuracyModel`], see [`accuracy`] |
+//! | Does it fall over time? | [`SequentialTest`] |
+//! | What do the labels of a few images say? | [`audit`] |
+//! | What can be promised of these alarms? | [`certificate`] |
 //! | Does this batch hold harmful images, and how many? | [`HarmTest`] |
 //! | Which classes are they of? | [`harm::excess_by_class`], [`harm::excess_by_pair`] |
 //! | How is a running drift test kept? | [`KsDrift::state`](drift::UnivariateDrift::state) |
@@ -69,22 +73,30 @@
 //! | KsDrift, 4 features, fdr | 0.0445 | 0.0505 | 0.0535 |
 //! | CvmDrift | 0.0450 | 0.0545 | 0.0485 |
 //! | HarmTest, significance alone | 0.0530 | 0.0495 | 0.0435 |
-//! | HarmTest, significance and 10 % excess | 0.0500 | 0.0400 | 0.0080 |
+//! | HarmTest, significance and 10 % excess | 0.0515 | 0.0410 | 0.0070 |
 //!
 //! The last row is the point of [`HarmTest`]: the more is known of a batch, the less it alarms on nothing.
 
+#![forbid(unsafe_code)]
+
+pub mod accuracy;
 mod answers;
+pub mod audit;
+pub mod certificate;
 pub mod distillation;
 pub mod drift;
 mod error;
 pub mod harm;
 mod instance_score;
 mod networks;
+pub mod sequential;
 
+pub use accuracy::{AccuracyModel, AccuracyOutcome, Verdict};
 pub use answers::Answers;
 pub use distillation::{Loss, ModelDistillation};
 pub use drift::{CvmDrift, DriftOutcome, KsDrift, Samples};
 pub use error::{BoxError, DetectorError};
 pub use harm::{HarmOutcome, HarmTest};
 pub use instance_score::{DistillationScore, Score, ScoreInput, ScoreKind};
-pub use networks::{NetworksFn, Probabilities, ScoringNetworks, argmax, networks_fn};
+pub use networks::{NetworksFn, Probabilities, ScoringNetworks, argmax, check_rows, networks_fn};
+pub use sequential::SequentialTest;

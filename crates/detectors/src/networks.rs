@@ -93,9 +93,20 @@ impl Probabilities {
     }
 }
 
-/// Returns an error unless every row is finite, non-negative and sums to about 1.
-pub(crate) fn check_rows(values: &[f32], n_classes: usize, network: &'static str) -> Result<(), DetectorError> {
-    for (instance, row) in values.chunks_exact(n_classes).enumerate() {
+/// Checks that every row of `values`, row-major (N, n_classes), holds class probabilities: finite, non-negative, with a sum of about 1.
+/// `network` stands in the error: `classifier` or `distilled network`.
+///
+/// # Errors
+/// [`DetectorError::InvalidProbability`] or [`DetectorError::NotNormalized`] with the first row that does not.
+///
+/// ```
+/// use riptide_detectors::check_rows;
+/// assert!(check_rows(&[0.5, 0.5, 0.1, 0.9], 2, "classifier").is_ok());
+/// let error = check_rows(&[0.5, 0.5, f32::NAN, 0.9], 2, "classifier").unwrap_err();
+/// assert!(error.to_string().contains("the classifier gave NaN"));
+/// ```
+pub fn check_rows(values: &[f32], n_classes: usize, network: &'static str) -> Result<(), DetectorError> {
+    for (instance, row) in values.chunks_exact(n_classes.max(1)).enumerate() {
         let mut sum = 0.0;
         for (class, &value) in row.iter().enumerate() {
             if !value.is_finite() || value < 0.0 {

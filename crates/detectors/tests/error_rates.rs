@@ -40,15 +40,23 @@ fn the_interval_of_the_excess_fraction_covers() {
     ] {
         let summary = simulation::harm(harmful, fraction, n, BATCHES, 11).unwrap();
         assert!(
-            within_binomial(summary.coverage, 0.95),
+            summary.coverage > 0.95 - 0.016,
             "{harmful:?} {fraction} {n}: {summary:?}"
         );
         assert!(
-            (summary.estimate - summary.excess).abs() < 0.02,
+            // The quantile with the largest lower end is chosen, which makes estimates from few scores larger.
+            (summary.estimate - summary.excess).abs() < 0.04,
             "{harmful:?} {fraction} {n}: {summary:?}"
         );
         assert!(summary.lower_holds > 0.95, "{harmful:?} {fraction} {n}: {summary:?}");
     }
+}
+
+/// Both distribution functions cross at the median, where no harm can be seen.
+#[test]
+fn harm_that_spreads_the_scores_is_found() {
+    let summary = simulation::harm(Harmful::Wider, 0.6, 500, BATCHES, 13).unwrap();
+    assert!(summary.alarms > 0.95 && summary.lower_holds > 0.95, "{summary:?}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Draw {
                 })
             }
             Sampling::WithoutReplacement => {
-                let needed = params.n_ref + params.batch_size;
+                let needed = params.n_ref.saturating_add(params.batch_size);
                 if n_images < needed {
                     return Err(too_few("the reference and a batch outside it", needed, n_images));
                 }

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn cells_count_what_the_test_says() {
         let reference: Vec<f64> = (0..1000).map(f64::from).collect();
-        let test = HarmTest::new(&reference, HarmConfig::default()).unwrap();
+        let test = HarmTest::new(&reference, HarmConfig::default().quantile(0.5)).unwrap();
         let batch = |high: usize, repeat| {
             let even = (0..10 - high).map(|i| 1000.0 * (i as f64 + 0.5) / (10 - high) as f64);
             let scores: Vec<f64> = even.chain((0..high).map(|_| 2000.0)).collect();

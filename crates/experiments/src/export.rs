@@ -6,12 +6,13 @@ use riptide_files::{FileError, atomic, npy};
 use riptide_stats::Interval;
 use serde::Serialize;
 
+use crate::accuracy::Comparison;
 use crate::contamination::Batch;
 use crate::error::ExperimentError;
 use crate::harmfulness::{CorruptedPass, Pass};
 use crate::summary::Summary;
 
-/// Writes pvalues.csv, summary.csv, harm.csv, summary.json, scores.npy and scores.json.
+/// Writes pvalues.csv, summary.csv, harm.csv, the tables of the comparison, summary.json, scores.npy and scores.json.
 pub(crate) fn write(
     out: &Path,
     summary: &Summary,
@@ -24,6 +25,12 @@ pub(crate) fn write(
     file("pvalues.csv", &p_values(summary, batches)?)?;
     file("summary.csv", &cells(summary)?)?;
     file("harm.csv", &harm_cells(summary)?)?;
+    if let Some(comparison) = &summary.comparison {
+        file("decisions.csv", &decisions(comparison)?)?;
+        file("natural.csv", &natural(comparison)?)?;
+        file("streams.csv", &streams(comparison)?)?;
+        file("estimates.csv", &estimates(comparison)?)?;
+    }
     file("summary.json", &json(summary)?)?;
     let (scores, index) = scores(summary, clean, corrupted);
     file("scores.npy", &scores)?;
@@ -141,6 +148,108 @@ fn harm_cells(summary: &Summary) -> Result<Vec<u8>, ExperimentError> {
             .collect();
         let mut row: Vec<&dyn ToString> = vec![&cell.score, &cell.severity, &kind, &cell.fraction, &cell.truth];
         row.extend(found.iter().map(|value| value as &dyn ToString));
+        csv.row(&row)?;
+    }
+    csv.finish()
+}
+
+fn decisions(comparison: &Comparison) -> Result<Vec<u8>, ExperimentError> {
+    let mut csv = Csv::new(&[
+        "severity", "kind", "fraction", "decision", "alarms", "lower", "upper", "least", "most",
+    ])?;
+    for cell in &comparison.cells {
+        let decisions = [
+            ("published", cell.published),
+            ("confidence", cell.confidence),
+            ("accuracy", cell.accuracy),
+        ];
+        for (decision, found) in decisions {
+            let Interval { estimate, lower, upper } = found.rate;
+            csv.row(&[
+                &cell.severity,
+                &cell.kind.name(),
+                &cell.fraction,
+                &decision,
+                &estimate,
+                &lower,
+                &upper,
+                &found.least,
+                &found.most,
+            ])?;
+        }
+    }
+    csv.finish()
+}
+
+fn natural(comparison: &Comparison) -> Result<Vec<u8>, ExperimentError> {
+    let mut csv = Csv::new(&[
+        "family",
+        "severity",
+        "n",
+        "drop",
+        "harmful",
+        "outside",
+        "fit",
+        "fallen",
+        "published",
+    ])?;
+    for cell in &comparison.natural {
+        let rates = [cell.harmful, cell.outside, cell.fit, cell.fallen, cell.published].map(|rate| rate.rate.estimate);
+        let mut row: Vec<&dyn ToString> = vec![&cell.family, &cell.severity, &cell.n, &cell.drop];
+        row.extend(rates.iter().map(|rate| rate as &dyn ToString));
+        csv.row(&row)?;
+    }
+    csv.finish()
+}
+
+fn streams(comparison: &Comparison) -> Result<Vec<u8>, ExperimentError> {
+    let mut csv = Csv::new(&[
+        "family",
+        "severity",
+        "drop",
+        "alarms",
+        "lower",
+        "upper",
+        "median_images",
+    ])?;
+    for cell in &comparison.streams {
+        let Interval { estimate, lower, upper } = cell.alarms.rate;
+        let median = cell.median_images.map(|images| images.to_string()).unwrap_or_default();
+        csv.row(&[
+            &cell.family,
+            &cell.severity,
+            &cell.drop,
+            &estimate,
+            &lower,
+            &upper,
+            &median,
+        ])?;
+    }
+    csv.finish()
+}
+
+fn estimates(comparison: &Comparison) -> Result<Vec<u8>, ExperimentError> {
+    let methods: Vec<&str> = comparison
+        .methods
+        .iter()
+        .skip(1)
+        .map(|method| method.method.as_str())
+        .collect();
+    let mut head = vec!["family", "severity", "truth", "estimate", "lower", "upper", "verdict"];
+    head.extend(methods);
+    let mut csv = Csv::new(&head)?;
+    for of_set in &comparison.estimates {
+        let Interval { estimate, lower, upper } = of_set.accuracy;
+        let mut row: Vec<&dyn ToString> = vec![
+            &of_set.family,
+            &of_set.severity,
+            &of_set.truth,
+            &estimate,
+            &lower,
+            &upper,
+            &of_set.verdict,
+        ];
+        row.extend(of_set.others.iter().map(|other| other as &dyn ToString));
         csv.row(&row)?;
     }
     csv.finish()

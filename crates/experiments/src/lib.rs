@@ -26,6 +26,10 @@
 //! # Ok::<(), riptide_experiments::ExperimentError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
+pub mod accuracy;
+mod comparison;
 mod contamination;
 mod error;
 mod excess;
@@ -44,6 +48,8 @@ mod subject;
 mod summary;
 mod table;
 
+pub use accuracy::Comparison;
+pub use comparison::ComparisonParams;
 pub use error::ExperimentError;
 pub use excess::HarmCell;
 pub use harmfulness::Kind;

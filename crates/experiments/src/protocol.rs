@@ -1,10 +1,11 @@
 //! The experiment's options, checked once.
 
-use riptide_corruptions::{Corruption, Severity};
+use riptide_corruptions::{Corruption, Extended, Severity};
 use riptide_detectors::ScoreKind;
 use riptide_stats::ks::Alternative;
 use serde::{Deserialize, Serialize};
 
+use crate::comparison::ComparisonParams;
 use crate::error::ExperimentError;
 
 /// How reference and batches are drawn from the images.
@@ -54,6 +55,16 @@ pub struct ProtocolParams {
     pub severities: Vec<Severity>,
     /// Scores compared; the first is the one that the tables and figures lead with.
     pub scores: Vec<ScoreKind>,
+    /// The comparison with the accuracy test; none to leave it out. It changes nothing else.
+    #[serde(default)]
+    pub comparison: Option<ComparisonParams>,
+    /// 2 to pass the mirrored images through the networks too, for the accuracy test alone; 1 by default.
+    #[serde(default = "one_view")]
+    pub views: u8,
+    /// Kinds of damage of our own that the accuracy test's models are fitted on too, as a calibrated monitor's are. Nothing is judged on
+    /// them. None by default, since each costs a pass of all images at every severity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared: Vec<Extended>,
     /// Resamples of the bootstrap behind the areas under the ROC curve.
     pub resamples: usize,
 }
@@ -72,9 +83,16 @@ impl Default for ProtocolParams {
             corruptions: Corruption::ALL.to_vec(),
             severities: Severity::ALL.to_vec(),
             scores: vec![ScoreKind::Distillation],
+            comparison: Some(ComparisonParams::default()),
+            views: one_view(),
+            declared: Vec::new(),
             resamples: 200,
         }
     }
+}
+
+fn one_view() -> u8 {
+    1
 }
 
 /// A protocol whose options have been checked.
@@ -111,6 +129,12 @@ impl ProtocolParams {
                 ));
             }
         }
+        if !matches!(self.views, 1 | 2) {
+            return Err(ExperimentError::option(
+                "views",
+                format!("{} is not 1 or 2", self.views),
+            ));
+        }
         if !(self.level > 0.0 && self.level < 1.0) {
             return Err(ExperimentError::option(
                 "level",
@@ -124,6 +148,9 @@ impl ProtocolParams {
                  recovered; give any of {possible}"
             );
             return Err(ExperimentError::option("scores", reason));
+        }
+        if !self.declared.is_empty() {
+            distinct("declared", &self.declared)?;
         }
         distinct("fractions", &self.fractions)?;
         self.fractions.sort_by(f64::total_cmp);

@@ -9,6 +9,10 @@ pub(crate) enum Purpose {
     Reference = 1,
     Batch = 2,
     Bootstrap = 3,
+    Split = 4,
+    Compared = 5,
+    Natural = 6,
+    Stream = 7,
 }
 
 /// The stream of `seed` for one purpose and place.

@@ -1,14 +1,18 @@
 //! The experiment from images to results.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use riptide_corruptions::{Corruption, Severity};
+use riptide_corruptions::{Corruption, Extended, Group, Severity};
 use riptide_datasets::ImageSet;
-use riptide_detectors::Probabilities;
+use riptide_detectors::accuracy::CLEAN;
+use riptide_detectors::{DetectorError, Probabilities};
+use riptide_files::lock::FolderLock;
 use riptide_files::{Progress, Unit, digest};
 use riptide_models::NetworkPair;
 
+use crate::accuracy::{KnownSet, compare};
 use crate::contamination::{Draw, sweep};
 use crate::error::ExperimentError;
 use crate::export;
@@ -36,12 +40,14 @@ pub struct Timings {
 /// Runs the experiment and writes everything into `out`, which is created if it does not exist.
 ///
 /// Finished passes are kept in `out/passes`, keyed by the digests of networks and images: a run that was stopped resumes
-/// where it was, and ends with the same bytes as an undisturbed one. The files written:
+/// where it was, and ends with the same bytes as an undisturbed one. A second run into the same folder is refused as long as
+/// the first is at work. The files written:
 ///
 /// | file | content |
 /// | --- | --- |
 /// | `pvalues.csv` | every batch |
 /// | `summary.csv`, `harm.csv` | every score, severity, kind and contamination: the two-sample test, the harm-directed test |
+/// | `decisions.csv`, `natural.csv`, `streams.csv`, `estimates.csv` | the accuracy test beside the published decision |
 /// | `summary.json` | [`Summary`] |
 /// | `scores.npy`, `scores.json` | float32 (sets, images, scores), and what each row is |
 /// | `figures/*.svg`, `figures/*.png` | the figures |
@@ -57,6 +63,8 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<(Summary, Timings), ExperimentError> {
     check(networks, images)?;
+    // Two runs in one folder would mix their files.
+    let _lock = FolderLock::acquire(out)?;
     let params = protocol.params();
     let draw = Draw::new(images.clean().len(), protocol)?;
     let mut passes = Passes {
@@ -67,20 +75,45 @@ pub fn run(
         store: Store::new(out.join("passes")),
         timings: Timings::default(),
     };
-    let sets = 1 + params.severities.len() * params.corruptions.len();
-    progress.begin("scoring", Some((sets * images.clean().len()) as u64), Unit::Images);
-    let clean = passes.clean(progress)?;
-    let mut corrupted = Vec::new();
+    let (views, declared) = if params.comparison.is_some() {
+        (usize::from(params.views), params.declared.as_slice())
+    } else {
+        (1, [].as_slice())
+    };
+    let sets = 1 + params.severities.len() * (params.corruptions.len() + declared.len());
+    progress.begin(
+        "scoring",
+        Some((views * sets * images.clean().len()) as u64),
+        Unit::Images,
+    );
+    let (clean, known_clean) = passes.clean(progress)?;
+    let (mut corrupted, mut known) = (Vec::new(), Vec::new());
     for &severity in &params.severities {
         for &corruption in &params.corruptions {
-            corrupted.push(passes.corrupted(corruption, severity, progress)?);
+            let (pass, set) = passes.corrupted(corruption, severity, progress)?;
+            corrupted.push(pass);
+            known.extend(set);
+        }
+    }
+    let mut further = Vec::new();
+    for &severity in &params.severities {
+        for &kind in declared {
+            further.extend(passes.declared(kind, severity, progress)?);
         }
     }
     let mut timings = passes.timings;
     progress.message("sweep, figures and report");
     let start = Instant::now();
     let batches = sweep(&clean, &corrupted, &draw, protocol)?;
-    let summary = Summary::new(images, passes.networks_digest, protocol, &clean, &corrupted, &batches)?;
+    let mut summary = Summary::new(images, passes.networks_digest, protocol, &clean, &corrupted, &batches)?;
+    if let Some(clean) = known_clean {
+        progress.message("comparison with the accuracy test");
+        match compare(&clean, &known, &further, protocol) {
+            Ok(found) => summary.comparison = Some(found),
+            Err(error) => summary.no_comparison = Some(reason(error)?),
+        }
+    }
+    let summary = summary;
     export::write(out, &summary, &batches, &clean, &corrupted)?;
     let found = Findings {
         summary: &summary,
@@ -133,14 +166,25 @@ struct Passes<'a> {
     timings: Timings,
 }
 
-impl Passes<'_> {
-    fn clean(&mut self, progress: &mut dyn Progress) -> Result<Pass, ExperimentError> {
-        progress.message("clean");
-        let key = self.key(self.images.digest());
-        if let Some(pass) = self.kept(&key, progress)? {
-            return Ok(pass);
+/// What of an error means that there is nothing to compare, rather than that the run failed.
+fn reason(error: ExperimentError) -> Result<String, ExperimentError> {
+    match error {
+        ExperimentError::TooFew { .. } | ExperimentError::Detector(DetectorError::NoFit { .. }) => {
+            Ok(error.to_string())
         }
-        self.score(&key, self.images.clean(), progress)
+        error => Err(error),
+    }
+}
+
+/// The pass of a set for the sweep, and the set as the accuracy test sees it, if that is asked for.
+type Both<P> = (P, Option<KnownSet>);
+
+impl Passes<'_> {
+    fn clean(&mut self, progress: &mut dyn Progress) -> Result<Both<Pass>, ExperimentError> {
+        progress.message("clean");
+        let images = self.images;
+        let of = (CLEAN, CLEAN, 0);
+        self.pass(images.digest(), of, || Ok(Cow::Borrowed(images.clean())), progress)
     }
 
     fn corrupted(
@@ -148,52 +192,128 @@ impl Passes<'_> {
         corruption: Corruption,
         severity: Severity,
         progress: &mut dyn Progress,
-    ) -> Result<CorruptedPass, ExperimentError> {
+    ) -> Result<Both<CorruptedPass>, ExperimentError> {
         progress.message(&format!("{corruption} {severity}"));
         let start = Instant::now();
-        let key = self.key(&self.images.identity(corruption, severity)?);
+        let images = self.images;
+        let identity = images.identity(corruption, severity)?;
         self.timings.images += start.elapsed();
-        let pass = match self.kept(&key, progress)? {
-            Some(pass) => pass,
-            None => {
-                let start = Instant::now();
-                let images = self.images.corrupted(corruption, severity)?;
-                self.timings.images += start.elapsed();
-                self.score(&key, &images, progress)?
-            }
-        };
-        Ok(CorruptedPass {
+        let of = (corruption.name(), group_name(corruption.group()), severity.get());
+        let make = || Ok(Cow::Owned(images.corrupted(corruption, severity)?));
+        let (pass, set) = self.pass(&identity, of, make, progress)?;
+        let pass = CorruptedPass {
             corruption,
             severity,
             pass,
-        })
+        };
+        Ok((pass, set))
+    }
+
+    /// A set that models are fitted on and nothing is judged by.
+    fn declared(
+        &mut self,
+        kind: Extended,
+        severity: Severity,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<KnownSet>, ExperimentError> {
+        progress.message(&format!("{kind} {severity}"));
+        let images = self.images;
+        let identity = images.made(kind.into(), severity);
+        let of = (kind.name(), EXTENDED, severity.get());
+        let make = || Ok(Cow::Owned(images.declared(kind, severity)?));
+        Ok(self.pass(&identity, of, make, progress)?.1)
+    }
+
+    /// One set through both networks, or from what was kept; mirrored too if that is asked for.
+    fn pass<'a>(
+        &mut self,
+        identity: &str,
+        (family, group, severity): (&str, &str, u8),
+        make: impl Fn() -> Result<Cow<'a, ImageSet>, ExperimentError>,
+        progress: &mut dyn Progress,
+    ) -> Result<Both<Pass>, ExperimentError> {
+        let params = self.protocol.params();
+        let probabilities = self.probabilities(&self.key(identity), &make, false, progress)?;
+        let pass = Pass::new(&probabilities, self.images.labels(), &params.scores)?;
+        let Some(comparison) = &params.comparison else {
+            return Ok((pass, None));
+        };
+        let mirrored = if params.views > 1 {
+            let key = self.key(&format!("{identity} mirrored"));
+            Some(self.probabilities(&key, &make, true, progress)?.classifier)
+        } else {
+            None
+        };
+        let name = (family, group);
+        let labels = self.images.labels();
+        let set = KnownSet::new(name, severity, probabilities, mirrored, labels, &comparison.fit)?;
+        Ok((pass, Some(set)))
     }
 
     fn key(&self, images: &str) -> String {
         digest::of_parts(&[self.networks_digest.as_bytes(), images.as_bytes()])
     }
 
-    fn kept(&self, key: &str, progress: &mut dyn Progress) -> Result<Option<Pass>, ExperimentError> {
+    fn probabilities<'a>(
+        &mut self,
+        key: &str,
+        make: &impl Fn() -> Result<Cow<'a, ImageSet>, ExperimentError>,
+        mirrored: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Probabilities, ExperimentError> {
         let n = self.images.clean().len();
-        let Some(probabilities) = self.store.load(key, n, self.networks.n_classes()) else {
-            return Ok(None);
-        };
-        progress.skip(n as u64);
-        self.finish(&probabilities).map(Some)
-    }
-
-    fn score(&mut self, key: &str, images: &ImageSet, progress: &mut dyn Progress) -> Result<Pass, ExperimentError> {
+        if let Some(kept) = self.store.load(key, n, self.networks.n_classes()) {
+            progress.skip(n as u64);
+            return Ok(kept);
+        }
         let start = Instant::now();
-        let shape = [images.len(), images.height(), images.width()];
+        let images = make()?;
+        let width = images.width();
+        let pixels = if mirrored {
+            Cow::Owned(mirror(images.pixels(), width))
+        } else {
+            Cow::Borrowed(images.pixels())
+        };
+        self.timings.images += start.elapsed();
+        let start = Instant::now();
+        let shape = [images.len(), images.height(), width];
         let networks = self.networks;
-        let probabilities = networks.probabilities(images.pixels(), shape, |n| progress.advance(n as u64))?;
+        let probabilities = networks.probabilities(&pixels, shape, |n| progress.advance(n as u64))?;
         self.timings.scoring += start.elapsed();
         self.timings.scored += images.len();
         self.store.save(key, &probabilities)?;
-        self.finish(&probabilities)
+        Ok(probabilities)
     }
+}
 
-    fn finish(&self, probabilities: &Probabilities) -> Result<Pass, ExperimentError> {
-        Pass::new(probabilities, self.images.labels(), &self.protocol.params().scores)
+/// The group that all damage of our own counts as.
+const EXTENDED: &str = "extended";
+
+/// The name of a group of corruptions.
+fn group_name(group: Group) -> &'static str {
+    match group {
+        Group::Noise => "noise",
+        Group::Blur => "blur",
+        Group::Weather => "weather",
+        Group::Digital => "digital",
+    }
+}
+
+/// Images of three channels, each row from right to left.
+fn mirror(pixels: &[u8], width: usize) -> Vec<u8> {
+    let rows = pixels.chunks(3 * width.max(1));
+    rows.flat_map(|row| row.rchunks(3).flatten().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrored_rows_keep_their_colours() {
+        assert_eq!(
+            mirror(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 2),
+            [4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9]
+        );
     }
 }

@@ -1,14 +1,16 @@
 //! Finished passes kept on disk, so that a run that was stopped resumes where it was.
+//!
+//! A file's name ends in a digest of what is in it: one that was changed afterwards is scored again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use riptide_detectors::Probabilities;
-use riptide_files::{FileError, atomic, npy};
+use riptide_files::{FileError, atomic, digest, npy};
 
 use crate::error::ExperimentError;
 
-/// A folder of finished passes: one `.npy` of float32 (N, 2, n_classes) a set of images, classifier first, named by the
-/// digest of networks and images.
+/// A folder of finished passes: one `.npy` of float32 (N, 2, n_classes) for each set of images, classifier first, named by the
+/// digest of networks and images, and by its own.
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
@@ -19,13 +21,27 @@ impl Store {
         Self { folder }
     }
 
-    fn path(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.npy"))
+    /// Where a pass of these bytes is kept. The key is digested too, so that a file cannot stand in for another set.
+    fn path(&self, key: &str, bytes: &[u8]) -> PathBuf {
+        let digest = digest::of_parts(&[key.as_bytes(), bytes]);
+        self.folder
+            .join(format!("{key}-{}.npy", digest.get(..16).unwrap_or(&digest)))
+    }
+
+    /// The file that is kept for a set of images.
+    fn find(&self, key: &str) -> Option<PathBuf> {
+        let entries = std::fs::read_dir(&self.folder).ok()?;
+        let mut paths = entries.flatten().map(|entry| entry.path());
+        paths.find(|path| name(path).strip_prefix(key).is_some_and(|rest| rest.starts_with('-')))
     }
 
     /// The kept pass of `n` images; none if there is none or it is not whole.
     pub(crate) fn load(&self, key: &str, n: usize, n_classes: usize) -> Option<Probabilities> {
-        let bytes = std::fs::read(self.path(key)).ok()?;
+        let path = self.find(key)?;
+        let bytes = std::fs::read(&path).ok()?;
+        if self.path(key, &bytes) != path {
+            return None;
+        }
         let npy::Array { shape, values } = npy::decode::<f32>(&bytes).ok()?;
         if shape != [n, 2, n_classes] || n_classes == 0 {
             return None;
@@ -50,8 +66,13 @@ impl Store {
         let rows = pass.classifier.chunks_exact(k).zip(pass.distilled.chunks_exact(k));
         let values = rows.flat_map(|(classifier, distilled)| classifier.iter().chain(distilled).copied());
         std::fs::create_dir_all(&self.folder).map_err(FileError::on("create", &self.folder))?;
-        Ok(atomic::write(self.path(key), &npy::encode(&[n, 2, k], values))?)
+        let bytes = npy::encode(&[n, 2, k], values);
+        Ok(atomic::write(self.path(key, &bytes), &bytes)?)
     }
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -72,12 +93,13 @@ mod tests {
         let kept = store.load("key", 2, 2).unwrap();
         assert_eq!((kept.classifier, kept.distilled), (pass.classifier, pass.distilled));
         assert!(store.load("key", 3, 2).is_none());
-        let path = store.path("key");
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
-        assert!(
-            store.load("key", 2, 2).is_none(),
-            "a truncated file is not a finished pass"
-        );
+        let path = store.find("key").unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        for damaged in [&whole[..whole.len() - 3], &changed] {
+            std::fs::write(&path, damaged).unwrap();
+            assert!(store.load("key", 2, 2).is_none(), "not the pass that was kept");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The images that a classifier and its distilled network are tried on.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use riptide_corruptions::{Corruption, Corruptor, Severity};
+use riptide_corruptions::{Corruption, Corruptor, Extended, Family, Severity};
 use riptide_datasets::ImageSet;
 use riptide_datasets::cifar10_c::Cifar10C;
 use riptide_files::digest;
@@ -104,6 +105,19 @@ impl TestImages {
         Ok(images)
     }
 
+    /// The clean images under damage of our own, which no published file holds, in the same order.
+    pub(crate) fn declared(&self, kind: Extended, severity: Severity) -> Result<ImageSet, ExperimentError> {
+        Ok(self.corruptor().apply(&self.clean, kind, severity)?)
+    }
+
+    /// What makes damage of our own; beside published files, of seed 0.
+    fn corruptor(&self) -> Cow<'_, Corruptor> {
+        match &self.corrupted {
+            Corrupted::Generated(corruptor) => Cow::Borrowed(corruptor),
+            Corrupted::Published(_) => Cow::Owned(Corruptor::new(0)),
+        }
+    }
+
     /// The corrupted twin of one clean image.
     pub(crate) fn twin(
         &self,
@@ -127,15 +141,18 @@ impl TestImages {
     /// What identifies the images of one set before they are made: two sets with the same identity hold the same bytes.
     pub(crate) fn identity(&self, corruption: Corruption, severity: Severity) -> Result<String, ExperimentError> {
         Ok(match &self.corrupted {
-            Corrupted::Generated(corruptor) => {
-                let recipe = format!(
-                    "riptide {} {corruption} {severity} seed {}",
-                    env!("CARGO_PKG_VERSION"),
-                    corruptor.seed()
-                );
-                digest::of_parts(&[self.digest.as_bytes(), recipe.as_bytes()])
-            }
+            Corrupted::Generated(_) => self.made(corruption.into(), severity),
             Corrupted::Published(files) => files.severity(corruption.name(), severity.get())?.digest(),
         })
+    }
+
+    /// The same for images that Riptide makes.
+    pub(crate) fn made(&self, family: Family, severity: Severity) -> String {
+        let recipe = format!(
+            "riptide {} {family} {severity} seed {}",
+            env!("CARGO_PKG_VERSION"),
+            self.corruptor().seed()
+        );
+        digest::of_parts(&[self.digest.as_bytes(), recipe.as_bytes()])
     }
 }

@@ -6,6 +6,7 @@ use riptide_stats::summary::{mean, min_max, std};
 use riptide_stats::{Interval, wilson};
 use serde::{Deserialize, Serialize};
 
+use crate::accuracy::Comparison;
 use crate::contamination::Batch;
 use crate::error::ExperimentError;
 use crate::excess::{HarmCell, harm_cells};
@@ -42,6 +43,12 @@ pub struct Summary {
     /// What the harm-directed test made of the same batches, one entry a score, severity, kind and contamination.
     #[serde(default)]
     pub harm: Vec<HarmCell>,
+    /// The accuracy test beside the published decision; none if it was not asked for or could not be made.
+    #[serde(default)]
+    pub comparison: Option<Comparison>,
+    /// Why the comparison could not be made.
+    #[serde(default)]
+    pub no_comparison: Option<String>,
 }
 
 /// Count, mean and population standard deviation.
@@ -154,6 +161,8 @@ impl Summary {
             severities,
             sweep: cells(batches, params)?,
             harm: harm_cells(batches, protocol),
+            comparison: None,
+            no_comparison: None,
         })
     }
 }

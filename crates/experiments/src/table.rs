@@ -3,6 +3,7 @@
 use riptide_detectors::ScoreKind;
 use riptide_draw::{Column, text_table};
 
+use crate::accuracy::Comparison;
 use crate::harmfulness::Kind;
 use crate::reading::POWER;
 use crate::summary::{Moments, Summary};
@@ -32,6 +33,70 @@ pub fn table(summary: &Summary) -> String {
             by_contamination(summary, score)
         );
     }
+    if let Some(found) = &summary.comparison {
+        text += &decisions(found, params.level);
+    }
+    if let Some(reason) = &summary.no_comparison {
+        text += &format!("\nno comparison with the accuracy test: {reason}\n");
+    }
+    text
+}
+
+/// The accuracy test beside the published decision.
+fn decisions(found: &Comparison, level: f64) -> String {
+    let columns = [
+        Column::right("severity"),
+        Column::left("kind"),
+        Column::right("percentage"),
+        Column::right("published"),
+        Column::right("confidence"),
+        Column::right("accuracy test"),
+        Column::left("by reference"),
+    ];
+    let percent = |rate: f64| format!("{:.1} %", 100.0 * rate);
+    let shown = |fraction: f64| {
+        [0.2, 0.25, 0.3, 0.9]
+            .iter()
+            .any(|shown| (shown - fraction).abs() < 1e-9)
+    };
+    let cells = found.cells.iter().filter(|cell| shown(cell.fraction));
+    let rows = cells.map(|cell| {
+        [
+            cell.severity.to_string(),
+            cell.kind.name().to_owned(),
+            format!("{:.0} %", 100.0 * cell.fraction),
+            percent(cell.published.rate.estimate),
+            percent(cell.confidence.rate.estimate),
+            percent(cell.accuracy.rate.estimate),
+            format!("{} to {}", percent(cell.accuracy.least), percent(cell.accuracy.most)),
+        ]
+    });
+    let mut text = format!(
+        "\nbatches that alarm at {level}, one-sided, mean over {} references; groups of corruptions left out\n{}",
+        found.params.references,
+        text_table(&columns, &rows.collect::<Vec<_>>())
+    );
+    let methods = [
+        Column::left("accuracy estimated by"),
+        Column::right("mean error"),
+        Column::right("worst set"),
+        Column::left(""),
+    ];
+    let rows = found.methods.iter().map(|method| {
+        [
+            method.method.clone(),
+            format!("{:.2}", 100.0 * method.mean_error),
+            format!("{:.1}", 100.0 * method.worst),
+            method.worst_set.clone(),
+        ]
+    });
+    text += &format!(
+        "\npoints of accuracy, {} images a set, families left out; {} of the {:.0} % intervals hold\n{}",
+        found.images.last().copied().unwrap_or_default(),
+        percent(found.coverage.estimate),
+        100.0 * found.params.options.confidence,
+        text_table(&methods, &rows.collect::<Vec<_>>())
+    );
     text
 }
 

@@ -1,12 +1,12 @@
 //! SHA-256, written as 64 lowercase hexadecimal digits.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::FileError;
+use crate::regular;
 
 /// A digest in the making.
 ///
@@ -74,10 +74,10 @@ pub fn of_parts(parts: &[&[u8]]) -> String {
 /// The digest of a file.
 ///
 /// # Errors
-/// Returns an error if the file is missing or cannot be read.
+/// Returns an error if the file is missing, is no regular file or cannot be read.
 pub fn of_file(path: impl AsRef<Path>) -> Result<String, FileError> {
     let path = path.as_ref();
-    let mut file = File::open(path).map_err(FileError::on("read", path))?;
+    let (mut file, _) = regular::open(path)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 16];
     loop {

@@ -52,12 +52,18 @@ pub fn check(dir: impl AsRef<Path>) -> Result<(), FileError> {
     if dir.exists() && !dir.is_dir() {
         return Err(FileError::on("write", dir)(io::Error::other("a file; name a folder")));
     }
+    let is_mount_point = dir.exists() && is_mount_point(dir);
+    if is_mount_point && !is_empty(dir) {
+        let reason = "a mount point that is not empty cannot be replaced; empty it, or name a folder inside it";
+        return Err(FileError::on("write", dir)(io::Error::other(reason)));
+    }
     let mut place = crate::parent(dir);
     while !place.exists() {
         place = crate::parent(place);
     }
     let attempt = |place: &Path| tempfile::Builder::new().prefix(".riptide-").tempdir_in(place).map(drop);
     let result = match attempt(place) {
+        Ok(()) if is_mount_point => attempt(dir),
         Err(_) if is_empty(dir) => attempt(dir),
         other => other,
     };
@@ -169,13 +175,29 @@ fn is_mount_point(dir: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
         let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
         let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-        device(&real) != device(crate::parent(&real))
+        device(&real) != device(crate::parent(&real)) || is_mounted(&real)
     }
     #[cfg(not(unix))]
     {
         let _ = dir;
         false
     }
+}
+
+/// Whether the system lists a folder as a mount point. A part of a device that is mounted into the same device shows in no other
+/// way.
+#[cfg(unix)]
+fn is_mounted(real: &Path) -> bool {
+    // Only Linux has the list. Spaces and the like stand in it as three octal digits.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let escaped: String = real.to_string_lossy().chars().fold(String::new(), |text, c| match c {
+        ' ' => text + "\\040",
+        '\t' => text + "\\011",
+        '\n' => text + "\\012",
+        '\\' => text + "\\134",
+        c => text + c.encode_utf8(&mut [0; 4]),
+    });
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(&escaped))
 }
 
 /// Hands every file under `folder` to the disk: otherwise a rename could reach it before the content does.

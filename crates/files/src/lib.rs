@@ -5,7 +5,10 @@
 //! - [`lock`]: one run at a time in a folder
 //! - [`digest`]: SHA-256 in hexadecimal
 //! - [`npy`]: numpy's `.npy` arrays
+//! - [`memory`]: whether there is memory for what was asked for
+//! - [`regular`]: regular files, read whole within a limit
 //! - [`progress`]: how a long task reports its progress
+//! - [`shown()`]: a path in one line of plain text
 //!
 //! ```
 //! use riptide_files::{atomic, digest, npy};
@@ -26,11 +29,15 @@ pub mod digest;
 mod error;
 pub mod folder;
 pub mod lock;
+pub mod memory;
 pub mod npy;
 pub mod progress;
+pub mod regular;
+mod shown;
 
 pub use error::FileError;
 pub use progress::{Progress, Silent, Unit};
+pub use shown::{Shown, bytes_beside, shown};
 
 /// The folder that a path lies in.
 fn parent(path: &std::path::Path) -> &std::path::Path {

@@ -25,18 +25,22 @@ const NAME: &str = ".riptide.lock";
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,
+    /// Whether the folder was made for the lock.
+    is_new: bool,
     /// Holds the lock.
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes the lock of a folder, which is made if it does not exist. While it is held there is a file `.riptide.lock` in it,
-    /// which stays if the program is killed, and is then in nobody's way.
+    /// Takes the lock of a folder, which is made if it does not exist, and then removed with the lock if nothing was written into
+    /// it. While the lock is held there is a file `.riptide.lock` in the folder, which stays if the program is killed, and is then
+    /// in nobody's way.
     ///
     /// # Errors
     /// Returns an error if another run holds it, or if the folder cannot be written.
     pub fn acquire(folder: impl AsRef<Path>) -> Result<Self, FileError> {
         let folder = folder.as_ref();
+        let is_new = !folder.exists();
         fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
         let path = folder.join(NAME);
         loop {
@@ -54,7 +58,11 @@ impl FolderLock {
             }
             // The run before may have removed the file after it was opened here: then this lock would lock nothing.
             if is_at(&file, &path) {
-                return Ok(Self { path, _file: file });
+                return Ok(Self {
+                    path,
+                    is_new,
+                    _file: file,
+                });
             }
         }
     }
@@ -64,6 +72,10 @@ impl Drop for FolderLock {
     fn drop(&mut self) {
         // Removed while it is still locked, so that nobody can hold it by this name.
         let _ = fs::remove_file(&self.path);
+        if let (true, Some(folder)) = (self.is_new, self.path.parent()) {
+            // Fails if the folder is in use, as it should.
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use candle_core::Shape;
-use riptide_files::FileError;
+use riptide_files::{FileError, shown};
 
 /// Everything this crate's functions can fail with.
 ///
@@ -25,15 +25,31 @@ pub enum ModelError {
         expected: String,
     },
     /// A `config.json` is not JSON, or not the configuration of a network of this crate.
-    #[error("{} is not a network configuration: {source}", path.display())]
+    #[error("{} is not a network configuration: {source}", shown(path))]
     ConfigFile {
         /// The file.
         path: PathBuf,
         /// What the JSON reader said, with line and column.
         source: serde_json::Error,
     },
+    /// The configuration in a `config.json` is not one that there can be.
+    #[error("{}: {source}", shown(path))]
+    InConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<ModelError>,
+    },
+    /// A file has a digest of its content, and the content is another.
+    #[error("{} is not as it was saved: {what}", shown(path))]
+    Changed {
+        /// The file or folder.
+        path: PathBuf,
+        /// What changed, and what to do.
+        what: &'static str,
+    },
     /// A safetensors file is damaged or is something else.
-    #[error("{} is not a whole safetensors file: {source}", path.display())]
+    #[error("{} is not a whole safetensors file: {source}", shown(path))]
     Safetensors {
         /// The file.
         path: PathBuf,
@@ -41,13 +57,16 @@ pub enum ModelError {
         source: safetensors::SafeTensorError,
     },
     /// A file is not HDF5 at all.
-    #[error("{} is not an HDF5 file; a Keras model saved with `model.save(\"NAME.h5\")` is expected", path.display())]
+    #[error(
+        "{} is not an HDF5 file; a Keras model saved with `model.save(\"NAME.h5\")` is expected",
+        shown(path)
+    )]
     NotHdf5 {
         /// The file.
         path: PathBuf,
     },
     /// An HDF5 file is damaged, truncated or uses a feature that the reader does not have.
-    #[error("cannot read {} as HDF5 (is the file whole?): {source}", path.display())]
+    #[error("cannot read {} as HDF5 (is the file whole?): {source}", shown(path))]
     Hdf5 {
         /// The file.
         path: PathBuf,
@@ -55,7 +74,7 @@ pub enum ModelError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A Keras file holds another network than the ones this crate knows.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {message}", shown(path))]
     UnknownArchitecture {
         /// The file.
         path: PathBuf,
@@ -63,7 +82,7 @@ pub enum ModelError {
         message: String,
     },
     /// A layer that the architecture needs is not in the file.
-    #[error("{} has no layer {layer}, which a {architecture} needs", path.display())]
+    #[error("{} has no layer {layer}, which a {architecture} needs", shown(path))]
     MissingLayer {
         /// The file.
         path: PathBuf,
@@ -73,7 +92,10 @@ pub enum ModelError {
         architecture: String,
     },
     /// A layer of an imported file has an array of another shape than the architecture needs.
-    #[error("{}: layer {layer}: {array} has shape {found:?}, but {expected:?} is needed", path.display())]
+    #[error(
+        "{}: layer {layer}: {array} has shape {found:?}, but {expected:?} is needed",
+        shown(path)
+    )]
     LayerShape {
         /// The file.
         path: PathBuf,
@@ -87,7 +109,10 @@ pub enum ModelError {
         expected: Vec<usize>,
     },
     /// A layer of an imported file computes something else than the architecture's.
-    #[error("{}: layer {layer} has {setting} {found}, but the architecture has {expected} there", path.display())]
+    #[error(
+        "{}: layer {layer} has {setting} {found}, but the architecture has {expected} there",
+        shown(path)
+    )]
     LayerSetting {
         /// The file.
         path: PathBuf,
@@ -163,7 +188,7 @@ pub enum ModelError {
         distilled: String,
     },
     /// A path that should hold a network holds nothing that is known.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {message}", shown(path))]
     NotANetwork {
         /// The path.
         path: PathBuf,
@@ -171,7 +196,7 @@ pub enum ModelError {
         message: String,
     },
     /// An ONNX file is damaged, is no image classifier, or leaves something open.
-    #[error("{} {message}", path.display())]
+    #[error("{} {message}", shown(path))]
     Onnx {
         /// The file.
         path: PathBuf,
@@ -179,7 +204,10 @@ pub enum ModelError {
         message: String,
     },
     /// A file was given to a build that cannot read files of its kind.
-    #[error("{} is {what}, which this build cannot read; build riptide-models with the feature {feature}", path.display())]
+    #[error(
+        "{} is {what}, which this build cannot read; build riptide-models with the feature {feature}",
+        shown(path)
+    )]
     FeatureMissing {
         /// The file.
         path: PathBuf,
@@ -201,7 +229,10 @@ pub enum ModelError {
         rate: f64,
     },
     /// A checkpoint belongs to another training.
-    #[error("{} has another {what} than this training; give the same options as before, or start afresh", path.display())]
+    #[error(
+        "{} has another {what} than this training; give the same options as before, or start afresh",
+        shown(path)
+    )]
     Checkpoint {
         /// The checkpoint.
         path: PathBuf,
@@ -219,10 +250,35 @@ pub enum ModelError {
         "the outputs for image {image} add up to {sum} instead of 1: they are not class probabilities; are they logits?"
     )]
     NotProbabilities {
-        /// The index of the image in the batch.
+        /// The index of the image.
         image: usize,
         /// The sum of its outputs.
         sum: f64,
+    },
+    /// A classifier gives no number for an image.
+    #[error(
+        "the classifier gives NaN or an infinity for image {image}: look at the image, and at the classifier's weights and preprocessing"
+    )]
+    NotFinite {
+        /// The index of the image.
+        image: usize,
+    },
+    /// An ONNX file gives other answers if it is computed another way.
+    #[error(
+        "{} {what}: a probability of image {image} differs by {difference:.2e}; {cure}",
+        shown(path)
+    )]
+    Disagreement {
+        /// The file.
+        path: PathBuf,
+        /// What was compared.
+        what: &'static str,
+        /// The index of the image with the largest difference.
+        image: usize,
+        /// The difference of a probability.
+        difference: f32,
+        /// What to do.
+        cure: &'static str,
     },
     /// The kernels refused: the tier that `RIPTIDE_KERNEL` names cannot run, or a size is beyond them.
     #[error(transparent)]
@@ -244,5 +300,24 @@ impl From<ModelError> for candle_core::Error {
             ModelError::Candle(error) => *error,
             other => candle_core::Error::wrap(other),
         }
+    }
+}
+
+impl ModelError {
+    /// The same error about images of which the first was number `first` of more: indices count among all of them.
+    #[must_use]
+    pub fn counted_from(self, first: usize) -> Self {
+        self.renumbered(|image| first.saturating_add(image))
+    }
+
+    /// The same error about images that `number` numbers otherwise; as it is, if it is about no image.
+    #[must_use]
+    pub fn renumbered(mut self, number: impl Fn(usize) -> usize) -> Self {
+        if let Self::NotProbabilities { image, .. } | Self::NotFinite { image } | Self::Disagreement { image, .. } =
+            &mut self
+        {
+            *image = number(*image);
+        }
+        self
     }
 }

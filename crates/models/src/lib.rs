@@ -38,8 +38,11 @@
 //! | `train` | yes | the module `train`, and random initial values (`Network::random`, `Weights::random`) |
 //! | `keras` | yes | reading Keras `.h5` files |
 //! | `onnx` | no | reading ONNX files (tract, pure Rust) |
+//! | `onnxruntime` | no | running them with ONNX Runtime, whose library is found when it is needed |
 //!
 //! Without a feature, reading such a file gives [`ModelError::FeatureMissing`], which names the feature.
+
+#![forbid(unsafe_code)]
 
 mod architecture;
 mod config;
@@ -54,6 +57,7 @@ pub mod onnx;
 mod pair;
 pub mod plan;
 pub mod preprocess;
+mod shrink;
 #[cfg(feature = "train")]
 pub mod train;
 mod weights;

@@ -10,9 +10,9 @@ use riptide_kernels::Simd;
 use crate::architecture::Architecture;
 use crate::config::NetworkConfig;
 use crate::error::ModelError;
-use crate::formats::{self, CONFIG_FILE, Contents, ONNX_FILE, WEIGHTS_FILE};
+use crate::formats::{self, CONFIG_FILE, Contents, ONNX_FILE, WEIGHTS_FILE, safetensors};
 use crate::forward;
-use crate::onnx::OnnxClassifier;
+use crate::onnx::{Check, OnnxClassifier};
 use crate::plan::{Lazy, Plan};
 use crate::preprocess::Preprocessing;
 use crate::weights::Weights;
@@ -47,7 +47,7 @@ pub struct Network {
 #[derive(Debug, Clone)]
 enum Kind {
     Layers(Layers),
-    Onnx(OnnxClassifier),
+    Onnx(Box<OnnxClassifier>),
 }
 
 /// A network whose layers are known.
@@ -95,10 +95,11 @@ impl Network {
     /// [`ModelError::NotANetwork`] if the path holds none of these, [`ModelError::FeatureMissing`] if this build lacks the feature, else
     /// what the readers say: [`ModelError::File`], [`ModelError::ConfigFile`], [`ModelError::Safetensors`], [`ModelError::NotHdf5`],
     /// [`ModelError::Hdf5`], [`ModelError::UnknownArchitecture`], [`ModelError::MissingLayer`], [`ModelError::LayerShape`],
-    /// [`ModelError::LayerSetting`], and those of [`Network::new`].
+    /// [`ModelError::LayerSetting`], and those of [`Network::new`]; [`ModelError::Changed`] if it is not the network that [`save`](Self::save) wrote there.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
-        match formats::read(path.as_ref())? {
-            Contents::Layers(config, weights) => Self::new(config, weights),
+        let path = path.as_ref();
+        match formats::read(path)? {
+            Contents::Layers(config, weights, seal) => Self::sealed(config, weights, seal, path),
             Contents::Onnx(classifier) => Ok(classifier.into()),
         }
     }
@@ -109,7 +110,22 @@ impl Network {
     /// [`ModelError::ConfigFile`] or [`ModelError::Safetensors`] if the bytes are something else, and those of [`Network::new`].
     pub fn from_bytes(config: &[u8], weights: &[u8]) -> Result<Self, ModelError> {
         let config = formats::parse_config(config, Path::new(CONFIG_FILE))?;
-        Self::new(config, Weights::parse(weights, Path::new(WEIGHTS_FILE))?)
+        let path = Path::new(WEIGHTS_FILE);
+        let seal = safetensors::metadata(weights, safetensors::NETWORK, path)?;
+        Self::sealed(config, Weights::parse(weights, path)?, seal, path)
+    }
+
+    /// The network, if it is the one whose digest was kept with its parameters: the configuration beside them is a text that is easily
+    /// changed, and everything in it decides the outputs.
+    fn sealed(config: NetworkConfig, weights: Weights, seal: Option<String>, path: &Path) -> Result<Self, ModelError> {
+        let network = Self::new(config, weights)?;
+        match seal {
+            Some(seal) if seal != network.digest() => Err(ModelError::Changed {
+                path: path.into(),
+                what: "config.json or model.safetensors was changed by hand or by a fault; restore both, or save the network again",
+            }),
+            _ => Ok(network),
+        }
     }
 
     /// Writes `config.json` and `model.safetensors` (`model.onnx` for an ONNX file) into `folder`, which is made if it does not exist. Each
@@ -122,7 +138,7 @@ impl Network {
         formats::create(folder)?;
         match &self.kind {
             Kind::Onnx(classifier) => atomic::write(folder.join(ONNX_FILE), classifier.file())?,
-            Kind::Layers(layers) => layers.weights.save(folder.join(WEIGHTS_FILE))?,
+            Kind::Layers(layers) => layers.weights.save_sealed(&folder.join(WEIGHTS_FILE), self.digest())?,
         }
         formats::write_config(folder, &self.config)
     }
@@ -169,6 +185,11 @@ impl Network {
         (input.height, input.width)
     }
 
+    /// The number of channels of the network's own input: 3, or 1 if it takes grey values. Raw images have three in either case.
+    pub fn channels(&self) -> usize {
+        self.config.input().channels
+    }
+
     /// What raw images go through before the network.
     pub fn preprocessing(&self) -> Preprocessing {
         self.config.input().preprocessing
@@ -204,7 +225,9 @@ impl Network {
         for chunk in pixels.chunks(CHUNK * bytes) {
             let n = chunk.len() / bytes;
             let batch = Tensor::from_slice(chunk, (n, height, width, 3), &Device::Cpu)?;
-            all.extend(self.forward(&batch)?.flatten_all()?.to_vec1::<f32>()?);
+            let done = all.len() / self.n_classes().max(1);
+            let probabilities = self.probabilities(&batch).map_err(|error| error.counted_from(done))?;
+            all.extend(probabilities.flatten_all()?.to_vec1::<f32>()?);
             progress(n);
         }
         Ok(all)
@@ -218,6 +241,38 @@ impl Network {
         match &self.kind {
             Kind::Layers(layers) => layers.run(&self.config, images, Output::Logits),
             Kind::Onnx(classifier) => classifier.logits(images),
+        }
+    }
+
+    /// As [`Module::forward`], with an error of this crate.
+    ///
+    /// # Errors
+    /// [`ModelError::Images`] if the images have another layout or size, and those of the network's own pass.
+    pub fn probabilities(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+        match &self.kind {
+            Kind::Layers(layers) => layers.run(&self.config, images, Output::Probabilities),
+            Kind::Onnx(classifier) => classifier.probabilities(images),
+        }
+    }
+
+    /// Checks a classifier from an ONNX file on real images: see [`OnnxClassifier::verify`]. `None` for a network of another kind, which needs no check.
+    ///
+    /// # Errors
+    /// Those of [`OnnxClassifier::verify`].
+    pub fn verify(&mut self, images: &Tensor) -> Result<Option<Check>, ModelError> {
+        let Kind::Onnx(classifier) = &mut self.kind else {
+            return Ok(None);
+        };
+        let check = classifier.verify(images)?;
+        self.config = NetworkConfig::Onnx(classifier.config().clone());
+        Ok(Some(check))
+    }
+
+    /// The classifier from an ONNX file, if it is one.
+    pub fn onnx(&self) -> Option<&OnnxClassifier> {
+        match &self.kind {
+            Kind::Layers(_) => None,
+            Kind::Onnx(classifier) => Some(classifier),
         }
     }
 
@@ -266,10 +321,7 @@ fn is_plain(images: &Tensor) -> bool {
 
 impl Module for Network {
     fn forward(&self, images: &Tensor) -> candle_core::Result<Tensor> {
-        match &self.kind {
-            Kind::Layers(layers) => Ok(layers.run(&self.config, images, Output::Probabilities)?),
-            Kind::Onnx(classifier) => classifier.forward(images),
-        }
+        Ok(self.probabilities(images)?)
     }
 }
 
@@ -277,7 +329,7 @@ impl From<OnnxClassifier> for Network {
     fn from(classifier: OnnxClassifier) -> Self {
         Self {
             config: NetworkConfig::Onnx(classifier.config().clone()),
-            kind: Kind::Onnx(classifier),
+            kind: Kind::Onnx(Box::new(classifier)),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A classifier and its distilled network, run together over raw images.
 
-use candle_core::{Device, Module, Tensor};
+use candle_core::{Device, Tensor};
 use riptide_detectors::{BoxError, Probabilities, ScoringNetworks};
 use riptide_files::digest;
 use riptide_kernels::Simd;
 
 use crate::error::ModelError;
 use crate::network::Network;
+use crate::onnx::Check;
 use crate::plan::{Lazy, PairPlan};
 
 /// How many images go through the networks at a time, which bounds the memory that a call needs.
@@ -84,6 +85,14 @@ impl NetworkPair {
         digest::of_parts(&[self.classifier.digest().as_bytes(), self.distilled.digest().as_bytes()])
     }
 
+    /// Checks a classifier from an ONNX file on real images: see [`Network::verify`].
+    ///
+    /// # Errors
+    /// Those of [`Network::verify`].
+    pub fn verify(&mut self, images: &Tensor) -> Result<Option<Check>, ModelError> {
+        self.classifier.verify(images)
+    }
+
     /// Class probabilities of both networks, a bounded number of images at a time; `progress` is told the number of images
     /// after each part.
     ///
@@ -123,7 +132,13 @@ impl NetworkPair {
                 Some(plan) => plan.predict_proba(chunk)?,
                 None => {
                     let images = Tensor::from_slice(chunk, (n, h, w, 3), &Device::Cpu)?;
-                    let values = |network: &Network| network.forward(&images)?.flatten_all()?.to_vec1::<f32>();
+                    let done = all.len();
+                    let values = |network: &Network| -> Result<Vec<f32>, ModelError> {
+                        let rows = network
+                            .probabilities(&images)
+                            .map_err(|error| error.counted_from(done))?;
+                        Ok(rows.flatten_all()?.to_vec1()?)
+                    };
                     (values(&self.classifier)?, values(&self.distilled)?)
                 }
             };

@@ -225,7 +225,7 @@ fn configurations_that_are_not_understood_are_refused() {
     let folder = saved();
     rewrite_config(folder.path(), "\"kernel1\": 4", "\"kernel1\": 400");
     let error = Network::load(folder.path()).unwrap_err();
-    assert!(matches!(error, ModelError::Config { field: "kernel1", .. }), "{error}");
+    assert!(error.to_string().contains("kernel1 is 400"), "{error}");
 }
 
 #[test]

@@ -87,10 +87,7 @@ fn saved_folders_load_as_the_same_network() {
         mean: [0.5, 0.4, 0.3],
         std: [0.2, 0.3, 0.4],
     };
-    let options = OnnxOptions {
-        preprocessing: mean_std,
-        ..Default::default()
-    };
+    let options = OnnxOptions::default().preprocessing(mean_std);
     let network = Network::from(OnnxClassifier::load(fixture("resnet_nchw.onnx"), options).unwrap());
     let folder = tempfile::tempdir().unwrap();
     network.save(folder.path()).unwrap();
@@ -128,35 +125,23 @@ fn refused(name: &str, options: OnnxOptions) -> String {
 
 #[test]
 fn what_cannot_be_used_is_refused_with_the_reason() {
-    let none = OnnxOptions::default();
-    assert!(refused("unsupported.onnx", none).contains("not supported: Frobnicate"));
-    assert!(refused("sigmoid.onnx", none).contains("Sigmoid"));
-    assert!(refused("open.onnx", none).contains("shape (?, ?, ?, ?), which leaves the layout"));
-    let layout = OnnxOptions {
-        layout: Some(Layout::Nchw),
-        ..none
-    };
-    assert!(refused("open.onnx", layout).contains("leaves the height and width open"));
-    let sized = OnnxOptions {
-        size: Some((6, 5)),
-        ..layout
-    };
-    let classifier = OnnxClassifier::load(fixture("open.onnx"), sized).unwrap();
+    let none = OnnxOptions::default;
+    assert!(refused("unsupported.onnx", none()).contains("not supported: Frobnicate"));
+    assert!(refused("sigmoid.onnx", none()).contains("several labels"));
+    assert!(refused("open.onnx", none()).contains("shape (?, ?, ?, ?), which leaves the layout"));
+    let layout = none().layout(Some(Layout::Nchw));
+    assert!(refused("open.onnx", layout.clone()).contains("leaves the height and width open"));
+    let sized = layout.size(Some((6, 5)));
+    let classifier = OnnxClassifier::load(fixture("open.onnx"), sized.clone()).unwrap();
     assert_eq!((classifier.config().height, classifier.config().width), (6, 5));
     assert!(refused("resnet_nchw.onnx", sized).contains("(1, 3, 10, 14)"));
-    let layout = OnnxOptions {
-        layout: Some(Layout::Nhwc),
-        ..none
-    };
+    let layout = none().layout(Some(Layout::Nhwc));
     assert!(refused("resnet_nchw.onnx", layout).contains("no axis of 3 channels"));
 }
 
 #[test]
 fn outputs_that_are_no_probabilities_are_refused() {
-    let options = OnnxOptions {
-        output: Some(Output::Probabilities),
-        ..Default::default()
-    };
+    let options = OnnxOptions::default().output(Some(Output::Probabilities));
     let classifier = OnnxClassifier::load(fixture("resnet_nchw.onnx"), options).unwrap();
     let error = classifier.forward(&images()).unwrap_err().to_string();
     assert!(error.contains("are they logits?"), "{error}");
@@ -218,5 +203,47 @@ fn the_operators_of_common_classifiers_are_read() {
         "Transpose",
     ] {
         assert!(known.iter().any(|operator| operator == name), "{name}");
+    }
+}
+
+#[test]
+fn a_network_of_one_channel_takes_grey_values() {
+    use riptide_models::preprocess::{ColourOrder, PixelRange, Pixels};
+    let bytes: Vec<u8> = (0..2 * 2 * 3 * 3).map(|k| (k * k * 7 % 256) as u8).collect();
+    let images = Tensor::from_slice(&bytes, (2, 2, 3, 3), &Device::Cpu).unwrap();
+    let grey = ColourOrder::Grey.arrange(&bytes);
+    // Whatever order of the colours is said, and with the first constants.
+    let pixels = Pixels::default()
+        .order(ColourOrder::Bgr)
+        .range(PixelRange::Signed)
+        .mean([0.5, 9.0, 9.0]);
+    let expected: Vec<f32> = grey.iter().step_by(3).map(|&b| f32::from(b) / 127.5 - 1.5).collect();
+    for (name, layout) in [("grey_nchw.onnx", Layout::Nchw), ("grey_nhwc.onnx", Layout::Nhwc)] {
+        // Three columns could be three channels.
+        let open = OnnxOptions::default().preprocessing(pixels.into());
+        let options = match layout {
+            Layout::Nchw => {
+                let error = OnnxClassifier::load(fixture(name), open.clone())
+                    .unwrap_err()
+                    .to_string();
+                assert!(error.contains("leaves the layout"), "{error}");
+                open.layout(Some(layout))
+            }
+            Layout::Nhwc => open,
+        };
+        let classifier = OnnxClassifier::load(fixture(name), options).unwrap();
+        assert_eq!((classifier.config().layout, classifier.config().channels), (layout, 1));
+        let network = Network::from(classifier);
+        assert_eq!(
+            (network.channels(), network.input_size(), network.n_classes()),
+            (1, (2, 3), 6)
+        );
+        assert_close(&network.logits(&images).unwrap(), &expected, 1e-6);
+        let scaled = Tensor::from_slice(&expected, (2, 1, 2, 3), &Device::Cpu).unwrap();
+        assert_close(&network.logits(&scaled).unwrap(), &expected, 1e-6);
+        let folder = tempfile::tempdir().unwrap();
+        network.save(folder.path()).unwrap();
+        let again = Network::load(folder.path()).unwrap();
+        assert_eq!((again.digest(), again.channels()), (network.digest(), 1));
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Module, Tensor};
-use riptide_datasets::ImageSet;
-use riptide_detectors::Probabilities;
-use riptide_detectors::distillation::tempered;
+use riptide_datasets::{Framing, ImageSet};
+use riptide_detectors::check_rows;
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
-use riptide_models::{Network, NetworkPair};
+use riptide_models::{ModelError, Network};
 
 use crate::error::{BoxError, Error, Result};
 use crate::locate::locate;
@@ -28,12 +28,28 @@ use crate::locate::locate;
 /// assert_eq!(classifier.n_classes(), 2);
 /// ```
 #[derive(Clone)]
-pub struct Classifier(Kind);
+pub struct Classifier {
+    kind: Kind,
+    /// How pictures are framed for it.
+    pub(crate) framing: Framing,
+    /// The names of its classes, if its own files say them.
+    pub(crate) class_names: Option<Vec<String>>,
+    /// Whether it is known what images go through before it.
+    pub(crate) is_settled: bool,
+}
 
 #[derive(Clone)]
 enum Kind {
-    Network(Network),
+    Network(Box<Network>),
     Own(Own),
+    Logged(Logged),
+}
+
+/// A classifier that cannot be asked: its answers come with the images.
+#[derive(Clone, Copy)]
+struct Logged {
+    n_classes: usize,
+    input_size: (usize, usize),
 }
 
 /// A classifier of the caller's.
@@ -56,15 +72,6 @@ pub enum ModuleOutput {
 }
 
 impl Classifier {
-    /// Loads a network: a folder with `config.json` and `model.safetensors`, a Keras `.h5` file, an `.onnx` file, or with the
-    /// feature `fetch` the address of one, `hf://OWNER/REPO[/PATH][@REVISION]`.
-    ///
-    /// # Errors
-    /// [`Error::Network`] if it cannot be read, [`Error::FeatureMissing`] for an address without the feature.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(open_network(path)?.into())
-    }
-
     /// Any function of images, all of `input_size` (height, width), that gives class probabilities, row-major
     /// (N, `n_classes`).
     ///
@@ -74,11 +81,26 @@ impl Classifier {
     where
         F: Fn(&ImageSet) -> Result<Vec<f32>, BoxError> + Send + Sync + 'static,
     {
-        Self(Kind::Own(Own {
+        Self::of(Kind::Own(Own {
             n_classes,
             input_size,
             predict: Arc::new(predict),
         }))
+    }
+
+    /// A classifier that is not at hand, and whose answers were logged: images of `input_size` (height, width), which is the
+    /// size that the distilled network sees them at, have to come with the probabilities that it gave them. See
+    /// [`Images::with_probabilities`](crate::Images::with_probabilities).
+    ///
+    /// A monitor of such a classifier judges images that come with their probabilities, too. What needs the classifier's answer
+    /// to changed images, such as a calibration by corruptions, is an [`Error::Logged`].
+    pub fn logged(n_classes: usize, input_size: (usize, usize)) -> Self {
+        Self::of(Kind::Logged(Logged { n_classes, input_size }))
+    }
+
+    /// Whether its answers come with the images; see [`logged`](Self::logged).
+    pub fn is_logged(&self) -> bool {
+        matches!(self.kind, Kind::Logged(_))
     }
 
     /// A candle module on the CPU whose `forward` takes f32 (N, 3, H, W), as `preprocessing` makes them of raw images, and gives
@@ -105,33 +127,91 @@ impl Classifier {
         })
     }
 
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            framing: Framing::Keep,
+            class_names: None,
+            is_settled: true,
+        }
+    }
+
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Network(network) => network.n_classes(),
             Kind::Own(own) => own.n_classes,
+            Kind::Logged(logged) => logged.n_classes,
         }
     }
 
     /// Height and width of the images that it takes.
     pub fn input_size(&self) -> (usize, usize) {
-        match &self.0 {
+        match &self.kind {
             Kind::Network(network) => network.input_size(),
             Kind::Own(own) => own.input_size,
+            Kind::Logged(logged) => logged.input_size,
         }
     }
 
-    /// The network, unless the classifier is a function.
+    /// The network, unless the classifier is a function or its answers were logged.
     pub fn network(&self) -> Option<&Network> {
-        match &self.0 {
+        match &self.kind {
             Kind::Network(network) => Some(network),
-            Kind::Own(_) => None,
+            Kind::Own(_) | Kind::Logged(_) => None,
         }
     }
 
-    /// What raw images go through before the network; none is known of a function's.
-    pub(crate) fn preprocessing(&self) -> Option<Preprocessing> {
-        self.network().map(Network::preprocessing)
+    /// What raw images go through before the network, if it is known: it is not of a function's, nor of an ONNX file's of which
+    /// nobody said it.
+    pub fn preprocessing(&self) -> Option<Preprocessing> {
+        self.network().filter(|_| self.is_settled).map(Network::preprocessing)
+    }
+
+    /// How pictures are framed for the classifier, for opening them: [`Framing::Keep`] unless its [pipeline](crate::pipeline)
+    /// says otherwise.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The names of its classes in the order of its outputs, if a file beside it says them.
+    pub fn class_names(&self) -> Option<&[String]> {
+        self.class_names.as_deref()
+    }
+
+    /// The same classifier with another preprocessing, if it is a network; a function has its own and stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the preprocessing is impossible.
+    pub fn with_preprocessing(mut self, preprocessing: Preprocessing) -> Result<Self> {
+        if let Kind::Network(network) = self.kind {
+            self.kind = Kind::Network(Box::new(network.with_preprocessing(preprocessing)?));
+            self.is_settled = true;
+        }
+        Ok(self)
+    }
+
+    /// The network, if it is one.
+    pub(crate) fn into_network(self) -> std::result::Result<Network, Self> {
+        match self.kind {
+            Kind::Network(network) => Ok(*network),
+            _ => Err(self),
+        }
+    }
+
+    /// Checks a classifier from an ONNX file on a few images: see [`Network::verify`]. `None` for other classifiers, which need no check.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if its engines disagree, or if its output is not that of a classifier.
+    pub fn verify(&mut self, images: &ImageSet) -> Result<Option<Check>> {
+        match &mut self.kind {
+            Kind::Network(network) if network.onnx().is_some() => {
+                let shape = &images.shape()[..];
+                let images = Tensor::from_slice(images.pixels(), shape, &Device::Cpu).map_err(ModelError::from)?;
+                Ok(network.verify(&images)?)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Class probabilities, row-major (n, n_classes), of raw images, a bounded number at a time; `progress` is told the number
@@ -139,10 +219,14 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::Network`] or [`Error::Classifier`] if it fails, [`Error::Mismatch`] if it gives too few or too many numbers,
-    /// [`Error::Detector`] if a row is not of probabilities.
+    /// [`Error::Answer`], naming the image, if a row is not of probabilities, [`Error::Undecided`] if it is not known what images
+    /// go through before it.
     pub fn predict_proba(&self, images: &ImageSet, mut progress: impl FnMut(usize)) -> Result<Vec<f32>> {
         const CHUNK: usize = 512;
-        match &self.0 {
+        if !self.is_settled {
+            return Err(self.undecided("nothing beside its file says it"));
+        }
+        match &self.kind {
             Kind::Network(network) => {
                 let size = (images.height(), images.width());
                 if size != network.input_size() {
@@ -152,13 +236,21 @@ impl Classifier {
                         expected: network.input_size(),
                     });
                 }
-                Ok(network.predict_proba(images.pixels(), progress)?)
+                let rows = network.predict_proba(images.pixels(), progress).map_err(Error::from);
+                let checked =
+                    rows.and_then(|rows| Ok(check_rows(&rows, network.n_classes(), "classifier").map(|()| rows)?));
+                checked.map_err(|error| error.after(0, None))
+            }
+            Kind::Logged(logged) => {
+                let rows = logged.predict_proba(images)?;
+                progress(images.len());
+                Ok(rows)
             }
             Kind::Own(own) => {
                 let mut all = Vec::with_capacity(images.len() * own.n_classes);
                 for first in (0..images.len()).step_by(CHUNK) {
                     let chunk = images.slice(first..images.len().min(first + CHUNK))?;
-                    all.extend(own.predict_proba(&chunk)?);
+                    all.extend(own.predict_proba(&chunk).map_err(|error| error.after(first, None))?);
                     progress(chunk.len());
                 }
                 Ok(all)
@@ -182,6 +274,25 @@ pub fn open_network(path: impl AsRef<Path>) -> Result<Network> {
     })
 }
 
+impl Logged {
+    fn predict_proba(&self, images: &ImageSet) -> Result<Vec<f32>> {
+        let Some((n_classes, rows)) = images.probabilities() else {
+            return Err(Error::Logged {
+                name: "the classifier".into(),
+                reason: "only its logged probabilities are known, and these images come without any".into(),
+            });
+        };
+        if n_classes != self.n_classes {
+            return Err(Error::mismatch(
+                "classes of the logged probabilities",
+                self.n_classes,
+                n_classes,
+            ));
+        }
+        Ok(rows.to_vec())
+    }
+}
+
 impl Own {
     fn predict_proba(&self, images: &ImageSet) -> Result<Vec<f32>> {
         let n = images.len();
@@ -194,98 +305,31 @@ impl Own {
                 rows.len(),
             ));
         }
-        // A temperature of 1 changes nothing; what is wanted is the check of every row.
-        Ok(tempered(&rows, self.n_classes, 1.0)?)
+        check_rows(&rows, self.n_classes, "classifier")?;
+        Ok(rows)
     }
 }
 
 impl From<Network> for Classifier {
     fn from(network: Network) -> Self {
-        Self(Kind::Network(network))
+        Self::of(Kind::Network(Box::new(network)))
     }
 }
 
 impl fmt::Debug for Classifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Network(network) => f.debug_tuple("Classifier").field(&network.config()).finish(),
             Kind::Own(own) => write!(
                 f,
                 "Classifier(a function: {} classes, {:?})",
                 own.n_classes, own.input_size
             ),
-        }
-    }
-}
-
-/// The classifier and its distilled network, asked together.
-#[derive(Debug, Clone)]
-pub(crate) enum Pair {
-    /// Two networks of ours, which share their preprocessing and one pass over the images.
-    Networks(Box<NetworkPair>),
-    /// A function and the network distilled from it.
-    Own {
-        classifier: Classifier,
-        distilled: Box<Network>,
-    },
-}
-
-impl Pair {
-    pub(crate) fn new(classifier: Classifier, distilled: Network) -> Result<Self> {
-        if let Kind::Network(network) = classifier.0 {
-            return Ok(Self::Networks(Box::new(NetworkPair::new(network, distilled)?)));
-        }
-        if classifier.n_classes() != distilled.n_classes() {
-            return Err(Error::mismatch(
-                "classes of the distilled network",
-                classifier.n_classes(),
-                distilled.n_classes(),
-            ));
-        }
-        if classifier.input_size() != distilled.input_size() {
-            return Err(Error::mismatch(
-                "size of the distilled network's images",
-                format!("{:?}", classifier.input_size()),
-                format!("{:?}", distilled.input_size()),
-            ));
-        }
-        Ok(Self::Own {
-            classifier,
-            distilled: Box::new(distilled),
-        })
-    }
-
-    pub(crate) fn distilled(&self) -> &Network {
-        match self {
-            Self::Networks(pair) => pair.distilled(),
-            Self::Own { distilled, .. } => distilled,
-        }
-    }
-
-    /// The classifier, if it is a network.
-    pub(crate) fn network(&self) -> Option<&Network> {
-        match self {
-            Self::Networks(pair) => Some(pair.classifier()),
-            Self::Own { .. } => None,
-        }
-    }
-
-    pub(crate) fn input_size(&self) -> (usize, usize) {
-        self.distilled().input_size()
-    }
-
-    /// Class probabilities of both for images of the right size.
-    pub(crate) fn probabilities(&self, images: &ImageSet) -> Result<Probabilities> {
-        match self {
-            Self::Networks(pair) => {
-                let shape = [images.len(), images.height(), images.width()];
-                Ok(pair.probabilities(images.pixels(), shape, |_| ())?)
-            }
-            Self::Own { classifier, distilled } => Ok(Probabilities::new(
-                classifier.predict_proba(images, |_| ())?,
-                distilled.predict_proba(images.pixels(), |_| ())?,
-                distilled.n_classes(),
-            )?),
+            Kind::Logged(logged) => write!(
+                f,
+                "Classifier(logged: {} classes, {:?})",
+                logged.n_classes, logged.input_size
+            ),
         }
     }
 }

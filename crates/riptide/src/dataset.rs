@@ -4,11 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use riptide_datasets::OpenOptions;
 use riptide_datasets::cifar10::{self, Split};
-use riptide_datasets::image_folder::Resize;
 use riptide_datasets::shapes::{Shapes, TEST_FIRST_INDEX, TRAIN_FIRST_INDEX};
-use riptide_datasets::{DatasetError, ImageSet, cache_dir};
+use riptide_datasets::{DatasetError, Framing, ImageSet, OpenOptions, cache_dir};
 use riptide_models::Network;
 use riptide_pretrained::Pretrained;
 
@@ -93,7 +91,7 @@ impl Dataset {
     /// [`Error::Images`] and [`Error::ImageSize`] if they cannot be read or have another size.
     pub fn test_images(&self, n_shapes: usize, size: (usize, usize)) -> Result<ImageSet> {
         match self {
-            Self::Auto | Self::Shapes => Ok(Shapes::new(0).generate(TEST_FIRST_INDEX, n_shapes)),
+            Self::Auto | Self::Shapes => shapes(TEST_FIRST_INDEX, n_shapes),
             Self::Cifar10 => cached_cifar10(Split::Test),
             Self::Path(_) => self.read(Split::Test, size),
         }
@@ -106,7 +104,7 @@ impl Dataset {
     /// As [`test_images`](Self::test_images).
     pub fn training_images(&self, n_shapes: usize, size: (usize, usize)) -> Result<ImageSet> {
         match self {
-            Self::Auto | Self::Shapes => Ok(Shapes::new(0).generate(TRAIN_FIRST_INDEX, n_shapes)),
+            Self::Auto | Self::Shapes => shapes(TRAIN_FIRST_INDEX, n_shapes),
             Self::Cifar10 => cached_cifar10(Split::Train),
             Self::Path(_) => {
                 let images = self.read(Split::Train, size)?;
@@ -123,11 +121,9 @@ impl Dataset {
 
     fn read(&self, split: Split, size: (usize, usize)) -> Result<ImageSet> {
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let resize = Resize::To {
-            height: side(size.0),
-            width: side(size.1),
-        };
-        Images::open_with(self.to_string(), OpenOptions { split, resize })?.read_all(size)
+        let framing = Framing::stretch(side(size.0), side(size.1));
+        let options = OpenOptions::default().split(split).framing(framing);
+        Images::open_with(self.to_string(), options)?.read_all(size)
     }
 
     /// The networks that ship with Riptide for these images: classifier, then distilled network; none for images at a path
@@ -167,4 +163,11 @@ fn cached_cifar10(split: Split) -> Result<ImageSet> {
 
 fn cifar10_path() -> PathBuf {
     cifar10::in_cache(cache_dir(None))
+}
+/// Generated images, if there is memory for them.
+fn shapes(first: u64, n: usize) -> Result<ImageSet> {
+    const BYTES: u64 = 32 * 32 * 3;
+    // What is made of them takes as much again.
+    riptide_files::memory::check(format!("{n} generated images"), (n as u64).saturating_mul(2 * BYTES))?;
+    Ok(Shapes::new(0).generate(first, n))
 }

@@ -22,3 +22,8 @@ pub(crate) fn answers(answers: &Answers) -> Vec<u8> {
 pub(crate) fn probe(probabilities: &[f32], n: usize, n_classes: usize) -> Vec<u8> {
     npy::encode(&[n, n_classes], probabilities.iter().copied())
 }
+
+/// The reference's largest class probabilities, f32 (N,).
+pub(crate) fn confidences(confidences: &[f32]) -> Vec<u8> {
+    npy::encode(&[confidences.len()], confidences.iter().copied())
+}

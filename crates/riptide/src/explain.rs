@@ -6,7 +6,7 @@ use riptide_detectors::Answers;
 use riptide_detectors::drift::Correction;
 use riptide_detectors::harm::{self, ClassExcess, HarmData, PairExcess, excess_by_class, excess_by_pair};
 use riptide_draw::{Picture, contact_sheet, png};
-use riptide_files::{Progress, Silent};
+use riptide_files::{Progress, Silent, shown};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -82,7 +82,11 @@ pub struct HarmfulImage {
     /// Its place among all images.
     pub index: usize,
     /// Its file, if each image is a file of its own.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::score::lossy")]
+    #[serde(
+        flatten,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::score::named"
+    )]
     pub file: Option<PathBuf>,
     /// Its score.
     pub score: f32,
@@ -234,7 +238,7 @@ impl HarmfulImage {
     fn picture(&self) -> Picture<'_> {
         let file = self.file.as_ref().and_then(|file| file.file_name());
         let name = match file {
-            Some(file) => file.to_string_lossy().into_owned(),
+            Some(file) => shown(file).to_string(),
             None => format!("image {}", self.index),
         };
         Picture {

@@ -12,13 +12,18 @@ use crate::score::Scores;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScoresFormat {
-    /// A structured array with the fields score (f32), prediction (u32) and confidence (f32).
+    /// A structured array with the fields score (f32), prediction (u32) and confidence (f32); of a calibrated monitor also
+    /// error_probability (f32).
     Npy,
-    /// Comma-separated values with a header line: image, file if each image is one, score, prediction, class, confidence.
+    /// Comma-separated values with a header line: image, file if each image is one, score, prediction, class, confidence; of a
+    /// calibrated monitor also error_probability.
     Csv,
     /// Apache Parquet with the same columns as the CSV file, compressed with Snappy; needs the feature `parquet`.
     Parquet,
 }
+
+/// The column of a calibrated monitor.
+const ERROR_PROBABILITY: &str = "error_probability";
 
 impl ScoresFormat {
     /// The format that a file's extension says: `.npy`, `.csv` or `.parquet`.
@@ -54,14 +59,16 @@ impl Scores {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         match ScoresFormat::of(path)? {
-            ScoresFormat::Npy => write_columns(
-                path,
-                &[
+            ScoresFormat::Npy => {
+                let mut columns = vec![
                     ("score", Column::F32(&self.scores)),
                     ("prediction", Column::U32(&self.predictions)),
                     ("confidence", Column::F32(&self.confidences)),
-                ],
-            )?,
+                ];
+                let errors = self.error_probabilities.as_deref();
+                columns.extend(errors.map(|errors| (ERROR_PROBABILITY, Column::F32(errors))));
+                write_columns(path, &columns)?;
+            }
             ScoresFormat::Csv => {
                 let bytes = self.csv().map_err(|error| Error::malformed(path, error.to_string()))?;
                 atomic::write(path, &bytes)?;
@@ -82,6 +89,7 @@ impl Scores {
         let mut header = vec!["image"];
         header.extend(files.is_some().then_some("file"));
         header.extend(["score", "prediction", "class", "confidence"]);
+        header.extend(self.error_probabilities.is_some().then_some(ERROR_PROBABILITY));
         writer.write_record(header)?;
         let values = self.scores.iter().zip(&self.predictions).zip(&self.confidences);
         for (index, ((score, prediction), confidence)) in values.enumerate() {
@@ -93,6 +101,8 @@ impl Scores {
                 self.class_name(index).to_owned(),
                 confidence.to_string(),
             ]);
+            let error = self.error_probabilities.as_ref().and_then(|errors| errors.get(index));
+            record.extend(error.map(ToString::to_string));
             writer.write_record(record)?;
         }
         writer.into_inner().map_err(|error| error.into_error().into())
@@ -131,10 +141,14 @@ mod parquet_file {
             None => "",
             Some(_) => "REQUIRED BINARY file (STRING);",
         };
+        let error = match scores.error_probabilities {
+            None => "",
+            Some(_) => "REQUIRED FLOAT error_probability;",
+        };
         let schema = parse_message_type(&format!(
             "message scores {{
                 REQUIRED INT64 image; {file} REQUIRED FLOAT score; REQUIRED INT32 prediction (INTEGER(32, false));
-                REQUIRED BINARY class (STRING); REQUIRED FLOAT confidence;
+                REQUIRED BINARY class (STRING); REQUIRED FLOAT confidence; {error}
             }}"
         ))?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
@@ -153,6 +167,9 @@ mod parquet_file {
         column::<Int32Type>(&mut group, &predictions)?;
         column::<ByteArrayType>(&mut group, &classes)?;
         column::<FloatType>(&mut group, &scores.confidences)?;
+        if let Some(errors) = &scores.error_probabilities {
+            column::<FloatType>(&mut group, errors)?;
+        }
         group.close()?;
         writer.into_inner()
     }

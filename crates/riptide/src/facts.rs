@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use riptide_corruptions::Family;
+use riptide_datasets::Framing;
+use riptide_detectors::accuracy::Target;
 use riptide_detectors::{DetectorError, DistillationScore, Loss, Probabilities, Score, ScoreKind};
 use riptide_files::digest;
 use riptide_models::preprocess::Preprocessing;
@@ -26,6 +29,9 @@ pub struct Facts {
     pub class_names: Vec<String>,
     /// What raw images go through before the classifier; none is known of a classifier that is a function.
     pub preprocessing: Option<Preprocessing>,
+    /// How picture files are framed before both networks; as the monitor's images were when it was fitted.
+    #[serde(default, skip_serializing_if = "is_kept")]
+    pub framing: Framing,
     /// What raw images go through before the distilled network.
     pub distilled_preprocessing: Preprocessing,
     /// The classifier.
@@ -36,6 +42,9 @@ pub struct Facts {
     pub reference: ReferenceFacts,
     /// How the distilled network was trained, if the monitor was fitted and not put together from two networks.
     pub training: Option<TrainingFacts>,
+    /// What the estimate of accuracy was fitted on, if the monitor is calibrated.
+    #[serde(default)]
+    pub calibration: Option<CalibrationFacts>,
 }
 
 /// Which classifier is watched.
@@ -46,6 +55,8 @@ pub enum ClassifierFacts {
     Network(String),
     /// A function that has to be given again; the digest is of what it answered to a few images of the reference.
     Function(String),
+    /// A classifier whose probabilities were logged, and come with the images.
+    Logged,
 }
 
 /// The reference of clean images that batches are compared with.
@@ -60,6 +71,9 @@ pub struct ReferenceFacts {
     pub answers: Option<String>,
     /// Share of the images that both networks give the same class, if their answers are known.
     pub agreement: Option<f64>,
+    /// SHA-256 of the file of the classifier's largest probabilities, if they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidences: Option<String>,
 }
 
 /// How the distilled network was trained.
@@ -68,7 +82,7 @@ pub struct ReferenceFacts {
 pub struct TrainingFacts {
     /// Images that it was trained on.
     pub n_images: usize,
-    /// Images that were kept to choose the best epoch; 0 if the last was taken.
+    /// Images that were kept to validate the epochs.
     pub n_validation: usize,
     /// The epoch whose weights are in use, counted from 1.
     pub epoch: u32,
@@ -80,6 +94,30 @@ pub struct TrainingFacts {
     pub agreement: f64,
     /// Decides the initial weights, the order of the images and which were kept for the reference.
     pub seed: u64,
+}
+
+/// What the estimate of accuracy was fitted on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationFacts {
+    /// Images that were corrupted.
+    pub n_images: usize,
+    /// Other clean images, which batches are compared with.
+    pub n_reference: usize,
+    /// The families of corruptions, each at five severities.
+    pub families: Vec<Family>,
+    /// 2 if the classifier also saw each image mirrored, 1 if not.
+    pub views: u8,
+    /// What accuracy means: right answers if the images were labelled, else answers that are as on the clean image.
+    pub target: Target,
+    /// The accuracy on all of these images while they were clean, 0 to 1; 1 without labels.
+    pub accuracy: f64,
+    /// Decided which images were corrupted, and the random numbers of the corruptions.
+    pub seed: u64,
+    /// SHA-256 of the file of the model.
+    pub model: String,
+    /// SHA-256 of the file of what the certificate is made from.
+    pub evidence: String,
 }
 
 impl Facts {
@@ -118,7 +156,10 @@ impl Facts {
     ) -> serde_json::Result<Option<(&'static str, String)>> {
         let found = self.seal()?;
         for name in NAMES {
-            if found.get(*name) == sealed.get(*name) && sealed.contains_key(*name) {
+            // Monitors saved before there was a calibration have no seal of it.
+            let is_older = *name == "calibration" && self.calibration.is_none();
+            let is_sealed = sealed.contains_key(*name) || *name == OPTIONAL || is_older;
+            if found.get(*name) == sealed.get(*name) && is_sealed || is_older && !sealed.contains_key(*name) {
                 continue;
             }
             let advice = match *name {
@@ -152,12 +193,21 @@ const NAMES: &[&str] = &[
     "input_size",
     "class_names",
     "preprocessing",
+    "framing",
     "distilled_preprocessing",
     "classifier",
     "distilled",
     "reference",
     "training",
+    "calibration",
 ];
+
+/// The fact that is left out, and has no seal, if pictures are kept as they are; monitors did not have it before.
+const OPTIONAL: &str = "framing";
+
+fn is_kept(framing: &Framing) -> bool {
+    *framing == Framing::Keep
+}
 
 /// Which of the values of a fact was sealed.
 fn sealed_name<T: Serialize + Copy>(sealed: &BTreeMap<String, String>, name: &str, all: &[T]) -> Option<T> {
@@ -212,6 +262,21 @@ mod tests {
         names.sort_unstable();
         assert_eq!(seal.keys().map(String::as_str).collect::<Vec<_>>(), names);
         assert_eq!(facts.changed(&seal).unwrap(), None);
+    }
+
+    #[test]
+    fn a_framing_is_sealed_unless_there_is_none() {
+        let framed = crate::testing::facts();
+        let kept = Facts {
+            framing: Framing::Keep,
+            ..framed.clone()
+        };
+        let is_changed = |facts: &Facts, seal| facts.changed(seal).unwrap().map(|(name, _)| name);
+        let (seal, no_seal) = (framed.seal().unwrap(), kept.seal().unwrap());
+        assert!(!no_seal.contains_key("framing"));
+        assert_eq!(is_changed(&kept, &no_seal), None);
+        assert_eq!(is_changed(&kept, &seal), Some("framing"));
+        assert_eq!(is_changed(&framed, &no_seal), Some("framing"));
     }
 
     #[test]

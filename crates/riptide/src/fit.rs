@@ -1,24 +1,31 @@
 //! From a classifier and clean images to a monitor.
 
+mod distil;
+mod gather;
+mod held_out;
+mod spill;
+mod split;
+
 use std::path::PathBuf;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use riptide_datasets::ImageSet;
-use riptide_detectors::{Answers, Probabilities, Score, ScoreKind};
-use riptide_files::{Progress, Silent, Unit};
+use riptide_files::{Progress, Silent};
+use riptide_models::onnx::Check;
 use riptide_models::preprocess::Preprocessing;
 use riptide_models::train::{Augmentation, Recipe};
-use riptide_models::{DistilledCnnConfig, Network};
 
-use crate::classifier::{Classifier, Pair};
-use crate::error::{Error, Result};
-use crate::facts::TrainingFacts;
+use crate::calibration::Calibrate;
+use crate::classifier::Classifier;
+use crate::error::Result;
 use crate::images::Images;
-use crate::monitor::{Monitor, Parts, Probe, facts_of};
+use crate::monitor::Monitor;
 use crate::options::Options;
-use crate::training::{Epoch, Lesson, Resume, Training};
+use crate::pair::Pair;
+use crate::pipeline::{InputCheck, vet};
+use crate::training::Epoch;
+use gather::{Gather, Gathered};
+pub use held_out::{FewImages, HeldOut};
+pub use import::Import;
+use import::{Source, check_names};
 
 /// Distils a small network from a classifier and makes a [`Monitor`] of both.
 ///
@@ -40,84 +47,124 @@ use crate::training::{Epoch, Lesson, Resume, Training};
 pub struct Fit {
     /// Images that are kept apart as the reference, at most a fifth of all; 1,000 by default.
     pub n_reference: usize,
-    /// Images that are kept apart to choose the best epoch; by default none, and the last epoch is taken.
-    pub n_validation: usize,
-    /// Passes over the images; 20 by default.
-    pub epochs: u32,
+    /// Images that are kept apart to see how well the network does on others, for patience and for what is
+    /// [handed on](Fitted::held_out). By default a tenth of all, but at
+    /// least 100 unless that is more than a fifth, and at most 1,000.
+    pub n_validation: Option<usize>,
+    /// Images that [`Fitted::held_out`] holds at most, at their full size; 2,000 by default. The reference is held in any case if it
+    /// is part of the images.
+    pub n_held_out: usize,
+    /// Passes over the images. By default 20, and 60 if fewer than 10,000 images are learned from.
+    pub epochs: Option<u32>,
+    /// Whether the network of the epoch with the least validation loss is taken, and not that of the last epoch. By default only with
+    /// patience: on CIFAR-10 the last epoch's scores told harm better even from 2,000 images, because a network that is surer of itself
+    /// disagrees more strongly if the classifier errs (docs/method.md).
+    pub best_epoch: Option<bool>,
     /// Images of a training step; 128 by default.
     pub batch_size: usize,
     /// The largest learning rate; 0.001 by default.
     pub learning_rate: f64,
     /// Temperature of the classifier's outputs that the distilled network learns from; 1 by default.
     pub temperature: f64,
-    /// How images are varied; mirrored by default. Crops are too many for the classifier's outputs to be kept.
-    pub augmentation: Augmentation,
+    /// How images are varied. By default they are mirrored, and also shifted (with the classifier's outputs for the unshifted image) if
+    /// fewer than 10,000 are learned from. Crops are too many for the classifier's outputs to be kept.
+    pub augmentation: Option<Augmentation>,
     /// Stop after so many epochs without a lower validation loss; by default all epochs are run.
     pub patience: Option<u32>,
-    /// Filters of the distilled network's first convolution; the next have half and a quarter of them. 256 by default.
-    pub filters: usize,
-    /// Convolutions of the distilled network, 1 to 3; 3 by default.
-    pub conv_layers: usize,
-    /// Units of the distilled network's first dense layer; 40 by default.
-    pub dense: usize,
-    /// What raw images go through before the distilled network; by default what they go through before the classifier, or
-    /// scaling by instance if that is a function.
+    /// Filters of the distilled network's first convolution; the next have half and a quarter of them. This and the next three
+    /// follow by default from the images' size and the number of classes, see [`DistilledCnnConfig::sized`](riptide_models::DistilledCnnConfig::sized).
+    pub filters: Option<usize>,
+    /// Convolutions of the distilled network, 1 to 3.
+    pub conv_layers: Option<usize>,
+    /// Units of the distilled network's first dense layer.
+    pub dense: Option<usize>,
+    /// By how much images are made smaller before the distilled network; 1 leaves them as they are.
+    pub shrink: Option<usize>,
+    /// What raw images go through before the distilled network; by default what they go through before the classifier, in
+    /// [moderate](Preprocessing::moderate) numbers, or scaling by instance if that is a function.
     pub preprocessing: Option<Preprocessing>,
     /// Decides the initial weights, the order of the images and which are kept apart.
     pub seed: u64,
     /// The classes' names in the order of the classifier's outputs; by default those of the images if the classifier gets most
     /// of them right, else numbers.
     pub class_names: Option<Vec<String>>,
+    /// Whether a classifier of [low accuracy](crate::pipeline::Accuracy::is_low) on the images' labels is taken all the same.
+    pub force: bool,
     /// How the monitor judges scores.
     pub options: Options,
+    /// How the monitor is calibrated, on the images that validate the epochs; `None` leaves it without a calibration.
+    pub calibration: Option<Calibrate>,
     /// A folder that keeps a checkpoint after each epoch; a fit that was stopped goes on from it.
     pub checkpoint: Option<PathBuf>,
 }
 
 impl Default for Fit {
     fn default() -> Self {
-        let recipe = Recipe::distilled(20);
-        let sizes = DistilledCnnConfig::default();
+        let recipe = Recipe::distilled(1);
         Self {
             n_reference: 1000,
-            n_validation: 0,
-            epochs: recipe.epochs,
+            n_validation: None,
+            n_held_out: 2000,
+            epochs: None,
+            best_epoch: None,
             batch_size: recipe.batch_size,
             learning_rate: recipe.learning_rate,
             temperature: 1.0,
-            augmentation: recipe.augmentation,
+            augmentation: None,
             patience: None,
-            filters: sizes.n_filters1,
-            conv_layers: sizes.n_conv_layers,
-            dense: sizes.n_dense,
+            filters: None,
+            conv_layers: None,
+            dense: None,
+            shrink: None,
             preprocessing: None,
             seed: recipe.seed,
             class_names: None,
+            force: false,
             options: Options::default(),
+            calibration: Some(Calibrate::default()),
             checkpoint: None,
         }
     }
 }
 
+/// One setter a field; what may be left to the library takes a value or `None`.
 macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
+    () => {};
+    ($(#[$doc:meta])* $name:ident: Option<$type:ty>; $($rest:tt)*) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $name: impl Into<Option<$type>>) -> Self {
+            self.$name = $name.into();
+            self
+        }
+        setters! { $($rest)* }
+    };
+    ($(#[$doc:meta])* $name:ident: $type:ty; $($rest:tt)*) => {
         $(#[$doc])*
         #[must_use]
         pub fn $name(mut self, $name: $type) -> Self {
             self.$name = $name;
             self
         }
-    )*};
+        setters! { $($rest)* }
+    };
 }
+
+// Behind the macro, which it uses.
+mod import;
 
 impl Fit {
     setters! {
         /// Sets how many images are kept apart as the reference.
         n_reference: usize;
-        /// Sets how many images are kept apart to choose the best epoch.
-        n_validation: usize;
+        /// Sets how many images are kept apart to validate the epochs.
+        n_validation: Option<usize>;
+        /// Sets how many images are handed on at their full size, at most.
+        n_held_out: usize;
         /// Sets the number of passes over the images.
-        epochs: u32;
+        epochs: Option<u32>;
+        /// Sets whether the epoch with the least validation loss is taken.
+        best_epoch: Option<bool>;
         /// Sets the number of images of a training step.
         batch_size: usize;
         /// Sets the largest learning rate.
@@ -125,35 +172,45 @@ impl Fit {
         /// Sets the temperature of the classifier's outputs.
         temperature: f64;
         /// Sets how images are varied.
-        augmentation: Augmentation;
+        augmentation: Option<Augmentation>;
         /// Stops after so many epochs without a lower validation loss.
         patience: Option<u32>;
         /// Sets the filters of the distilled network's first convolution.
-        filters: usize;
+        filters: Option<usize>;
         /// Sets the number of the distilled network's convolutions.
-        conv_layers: usize;
+        conv_layers: Option<usize>;
         /// Sets the units of the distilled network's first dense layer.
-        dense: usize;
+        dense: Option<usize>;
+        /// Sets by how much images are made smaller before the distilled network.
+        shrink: Option<usize>;
         /// Sets what raw images go through before the distilled network.
         preprocessing: Option<Preprocessing>;
         /// Sets what decides every random choice.
         seed: u64;
         /// Sets the classes' names.
         class_names: Option<Vec<String>>;
+        /// Sets whether a classifier of low accuracy is taken all the same.
+        force: bool;
         /// Sets how the monitor judges scores.
         options: Options;
+        /// Sets how the monitor is calibrated, or that it is not.
+        calibration: Option<Calibrate>;
         /// Sets the folder that keeps checkpoints.
         checkpoint: Option<PathBuf>;
     }
 
     /// Fits a monitor to a classifier on clean images, part of which are kept apart as its reference.
     ///
-    /// The images are held in memory.
+    /// The images are read once, a chunk at a time, and may be more than fit into memory: what is held of each is the size that
+    /// the distilled network sees (about 32 x 32 pixels by default) and the classifier's outputs. Only those that are kept apart
+    /// are held at their full size. A stream that does not say how many images it has goes through a temporary file.
     ///
     /// # Errors
-    /// [`Error::Images`] and [`Error::ImageSize`] for images that cannot be read or have another size than the classifier
-    /// takes, [`Error::TooFew`], [`Error::Classifier`] or [`Error::Network`] if a network fails or the training diverges,
-    /// [`Error::Option`] for an option out of range.
+    /// [`Error::Images`](crate::Error::Images) and [`Error::ImageSize`](crate::Error::ImageSize) for images that cannot be read or have another size than the classifier
+    /// takes, [`Error::TooFew`](crate::Error::TooFew), [`Error::Classifier`](crate::Error::Classifier) or [`Error::Network`](crate::Error::Network) if a network fails or the training diverges,
+    /// [`Error::NothingLearned`](crate::Error::NothingLearned) if it ends clearly worse than it began, [`Error::Answer`](crate::Error::Answer) if a network gives no probabilities,
+    /// [`Error::Undecided`](crate::Error::Undecided) if what images go through before the classifier is not known and labels do not tell,
+    /// [`Error::LowAccuracy`](crate::Error::LowAccuracy) if it is hardly ever right about the images' labels, [`Error::Option`](crate::Error::Option) for an option out of range.
     pub fn run<'a>(&self, classifier: impl Into<Classifier>, images: impl Into<Images<'a>>) -> Result<Monitor> {
         Ok(self.run_with(classifier, images, None, &mut Silent)?.monitor)
     }
@@ -171,117 +228,75 @@ impl Fit {
     ) -> Result<Fitted> {
         let classifier = classifier.into();
         check_names(self.class_names.as_ref(), classifier.n_classes())?;
-        let images: Images<'a> = images.into();
+        if let Some(config) = &self.calibration {
+            config.check()?;
+        }
+        let images = images.into();
+        let framing = images.framing();
         let name = images.name().to_owned();
-        let images = images.read_all(classifier.input_size())?;
-        let n_reference = match reference {
-            Some(_) => 0,
-            None => self.n_reference.min(images.len() / 5),
-        };
-        let too_few = |what: &str| Error::TooFew {
-            name: name.clone(),
-            reason: format!(
-                "{} images are too few to keep {what} apart; give more images",
-                images.len()
-            ),
-        };
-        if reference.is_none() && n_reference == 0 {
-            return Err(too_few("a reference"));
-        }
-        if n_reference + self.n_validation >= images.len() {
-            return Err(too_few(&format!("{} validation images", self.n_validation)));
-        }
-        let mut order: Vec<usize> = (0..images.len()).collect();
-        if reference.is_none() || self.n_validation > 0 {
-            order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        }
-        let (kept, rest) = order.split_at(n_reference);
-        let (validation, training) = rest.split_at(self.n_validation);
-        let reference = match reference {
-            Some(reference) => reference,
-            None => images.select(kept)?.into(),
-        };
-        let validation = match validation {
-            [] => None,
-            chosen => Some(images.select(chosen)?),
-        };
-        // Nothing was kept apart, so the images need not be copied.
-        let training = match kept.is_empty() && validation.is_none() {
-            true => images,
-            false => images.select(training)?,
-        };
-        let (distilled, facts, epochs) = self.distil(&classifier, &training, validation.as_ref(), progress)?;
-        let pair = Pair::new(classifier, distilled)?;
-        let settings = Import {
-            class_names: self.class_names.clone(),
-            options: self.options.clone(),
-        };
-        let monitor = settings.judge(pair, reference, Some(facts), progress)?;
-        Ok(Fitted { monitor, epochs })
-    }
-
-    /// The distilled network before its training: this fit's layers and seed, the classifier's images and classes.
-    ///
-    /// # Errors
-    /// [`Error::Network`] if there can be no such network.
-    pub fn untrained(&self, classifier: &Classifier) -> Result<Network> {
-        let (height, width) = classifier.input_size();
-        let config = DistilledCnnConfig {
-            n_classes: classifier.n_classes(),
-            height,
-            width,
-            n_filters1: self.filters,
-            n_conv_layers: self.conv_layers,
-            n_dense: self.dense,
-            preprocessing: self
-                .preprocessing
-                .or_else(|| classifier.preprocessing())
-                .unwrap_or_default(),
-            ..Default::default()
-        };
-        Ok(Network::random(config, self.seed)?)
-    }
-
-    fn distil(
-        &self,
-        classifier: &Classifier,
-        images: &ImageSet,
-        validation: Option<&ImageSet>,
-        progress: &mut dyn Progress,
-    ) -> Result<(Network, TrainingFacts, Vec<Epoch>)> {
-        let untrained = self.untrained(classifier)?;
-        let recipe = Recipe {
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            augmentation: self.augmentation,
-            seed: self.seed,
-            ..Recipe::distilled(self.epochs)
-        };
-        let mut training = Training::new(recipe)
-            .temperature(self.temperature)
-            .patience(self.patience);
-        if let Some(folder) = &self.checkpoint {
-            training = training.folder(folder, Resume::IfPossible).title("Distilled network");
-        }
-        let trained = training.run(
-            &untrained,
-            images,
-            validation,
-            Lesson::Classifier(classifier),
-            progress,
-            |_| (),
-        )?;
-        let best = trained.epochs.iter().find(|epoch| epoch.epoch == trained.best_epoch);
-        let facts = TrainingFacts {
-            n_images: images.len(),
-            n_validation: validation.map_or(0, ImageSet::len),
-            epoch: trained.best_epoch,
+        let vetted = vet(classifier, &images, self.class_names.as_deref(), self.force);
+        let (mut classifier, input) = vetted.map_err(|error| error.of_input(&name))?;
+        let check = images.verify(&mut classifier)?;
+        let images = spill::counted(images, classifier.input_size())?;
+        let split = self.split(&images, reference.is_none())?;
+        let recipe = self.recipe(split.n_training());
+        let indices = split.reference_indices();
+        let gather = Gather {
+            classifier: &classifier,
+            config: &self.config(&classifier),
+            recipe: &recipe,
             temperature: self.temperature,
-            loss: best.map_or(0.0, |best| best.loss),
-            agreement: best.map_or(0.0, |best| best.accuracy),
-            seed: self.seed,
+            n_full: self.n_held_out.saturating_sub(split.n_reference()),
+            split,
+            folder: self.checkpoint.as_ref(),
         };
-        Ok((trained.best, facts, trained.epochs))
+        let gathered = gather.run(images, progress).map_err(|error| error.of_input(&name))?;
+        let (distilled, facts, epochs) = self.distil(&classifier, &gathered, recipe, progress)?;
+        let Gathered {
+            reference: own,
+            reference_files: files,
+            others,
+            ..
+        } = gathered;
+        let pair = Pair::new(classifier.clone(), distilled)?;
+        let settings = Import {
+            class_names: self
+                .class_names
+                .clone()
+                .or_else(|| classifier.class_names().map(<[_]>::to_vec)),
+            options: self.options.clone(),
+            calibration: self.calibration.clone(),
+        };
+        let (mut monitor, reference) = match reference {
+            Some(apart) => settings.judge(
+                pair,
+                apart,
+                Some(facts),
+                Source::Others(&others, self.n_held_out),
+                progress,
+            )?,
+            None => {
+                let from = Source::Others(&others, 0);
+                let judged = settings.judge(pair, (&own).into(), Some(facts), from, progress);
+                let place = |image: usize| indices.get(image).copied().unwrap_or(image);
+                (
+                    judged
+                        .map_err(|error| error.at(place, |image| files.get(image).cloned()))?
+                        .0,
+                    own,
+                )
+            }
+        };
+        monitor.set_framing(framing);
+        Ok(Fitted {
+            relative_cost: held_out::relative_cost(&classifier, monitor.pair(), &reference)?,
+            few_images: FewImages::of(&monitor),
+            held_out: HeldOut { reference, others },
+            monitor,
+            epochs,
+            input,
+            check,
+        })
     }
 }
 
@@ -293,101 +308,15 @@ pub struct Fitted {
     pub monitor: Monitor,
     /// What each epoch of the training came to.
     pub epochs: Vec<Epoch>,
-}
-
-/// Makes a [`Monitor`] of a classifier and a distilled network that already exist.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Import {
-    /// The classes' names in the order of the classifier's outputs; by default those of the reference's images if the
-    /// classifier gets most of them right, else numbers.
-    pub class_names: Option<Vec<String>>,
-    /// How the monitor judges scores.
-    pub options: Options,
-}
-
-impl Import {
-    setters! {
-        /// Sets the classes' names.
-        class_names: Option<Vec<String>>;
-        /// Sets how the monitor judges scores.
-        options: Options;
-    }
-
-    /// Scores a reference of clean images that the distilled network was not trained on.
-    ///
-    /// # Errors
-    /// [`Error::Network`] or [`Error::Mismatch`] if the networks do not belong together, and as [`Fit::run`].
-    pub fn run<'a>(
-        &self,
-        classifier: impl Into<Classifier>,
-        distilled: Network,
-        reference: impl Into<Images<'a>>,
-        progress: &mut dyn Progress,
-    ) -> Result<Monitor> {
-        let classifier = classifier.into();
-        check_names(self.class_names.as_ref(), classifier.n_classes())?;
-        self.judge(Pair::new(classifier, distilled)?, reference.into(), None, progress)
-    }
-
-    /// Scores the reference and puts the monitor together.
-    fn judge(
-        &self,
-        pair: Pair,
-        mut reference: Images<'_>,
-        training: Option<TrainingFacts>,
-        progress: &mut dyn Progress,
-    ) -> Result<Monitor> {
-        let n_classes = pair.distilled().n_classes();
-        let mut all = Probabilities {
-            n_classes,
-            ..Default::default()
-        };
-        let (mut labels, mut class_names, mut probe) = (Vec::new(), Vec::new(), None);
-        progress.begin("scoring the reference", reference.remaining(), Unit::Images);
-        while let Some((first, chunk)) = reference.next_chunk(pair.input_size())? {
-            all.extend(&pair.probabilities(&chunk)?)?;
-            progress.advance(chunk.len() as u64);
-            labels.extend_from_slice(chunk.labels().unwrap_or_default());
-            class_names = chunk.class_names().to_vec();
-            if first == 0 {
-                probe = Probe::of(&pair, &chunk)?;
-            }
-        }
-        progress.end();
-        if all.is_empty() {
-            return Err(reference.none());
-        }
-        let answers = Answers::from(&all);
-        // Folders are sorted by name; whether the classifier has its classes in that order, its answers tell.
-        let right = answers
-            .classifier
-            .iter()
-            .zip(&labels)
-            .filter(|(a, b)| **a == **b as usize)
-            .count();
-        let of_images = Some(class_names).filter(|names| names.len() == n_classes && 2 * right > all.len());
-        let class_names = match &self.class_names {
-            Some(names) => names.clone(),
-            None => of_images.unwrap_or_else(|| (0..n_classes).map(|class| class.to_string()).collect()),
-        };
-        let scores = ScoreKind::default().score((&all).into())?;
-        let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
-        let facts = facts_of(&pair, class_names, &scores, Some(&answers), probe.as_ref(), training);
-        Monitor::from_parts(Parts {
-            facts,
-            options: self.options.clone(),
-            pair,
-            scores,
-            answers: Some(answers),
-            probe,
-        })
-    }
-}
-
-fn check_names(names: Option<&Vec<String>>, n_classes: usize) -> Result<()> {
-    match names {
-        Some(names) if names.len() != n_classes => Err(Error::mismatch("class names", n_classes, names.len())),
-        _ => Ok(()),
-    }
+    /// What labelled images said about the classifier's input.
+    pub input: InputCheck,
+    /// How a classifier from an ONNX file was checked; `None` for other classifiers, and for images that cannot be read twice.
+    pub check: Option<Check>,
+    /// Clean images that the distilled network was not trained on.
+    pub held_out: HeldOut,
+    /// What the distilled network costs, as a share of the classifier's time, measured on a few images; none if the classifier
+    /// takes no time that can be measured. A tenth or less is usual.
+    pub relative_cost: Option<f64>,
+    /// Says so if the networks agree too seldom because there were few images.
+    pub few_images: Option<FewImages>,
 }

@@ -15,7 +15,7 @@
 //! # let classifier = Classifier::from(Network::random(ResNetConfig { depth: 8, n_filters1: 4, ..Default::default() }, 0)?);
 //! # let images = riptide::datasets::shapes::Shapes::new(0).generate(0, 40);
 //! # let today = images.clone();
-//! # let fit = Fit::default().epochs(1).filters(8);
+//! # let fit = Fit::default().epochs(1).filters(8).force(true);
 //! # let fit_as_usual = || Fit::default();
 //! # let _ = fit_as_usual;
 //! // let classifier = Classifier::open("classifier.onnx")?;   let images = Images::open("training/")?;
@@ -33,10 +33,18 @@
 //! | watch a classifier | [`Fit`], from a [`Classifier`]: a network's file, a function, a candle module |
 //! | watch a classifier whose distilled network exists | [`Import`] |
 //! | judge a batch, or batch after batch of a stream | [`Monitor::detect`], [`Monitor::detect_batches`] |
+//! | judge images by camera, by hour | [`Monitor::detect_windows`] |
+//! | watch a classifier of which only the answers are at hand | [`Classifier::logged`], [`Images::with_probabilities`] |
 //! | score images, and write the scores | [`Monitor::score`], [`Monitor::score_stream`], [`Scores::write`] |
 //! | flag single images | [`Monitor::predict`] |
+//! | know how accurate the classifier is on a batch | [`Calibrate`], [`Monitor::calibrate`]; then [`Outcome::accuracy`] |
+//! | know which drops of accuracy a monitor finds | [`Monitor::certify`], [`certificate_page`], [`Requirement`] |
+//! | check with a few labels | [`Monitor::audit`] |
 //! | see where the harm sits | [`Monitor::explain`] |
 //! | read images from anywhere | [`Images`] |
+//! | say what images go through before the classifier | [`pipeline`], [`Classifier::open_with`] |
+//! | compare the classifier's answers with your own program's | [`check()`] |
+//! | see which harm a monitor would find, before it is relied on | [`SelfTest`] |
 //! | judge otherwise | [`Options`], [`Monitor::with_options`] |
 //! | train a classifier, or a distilled network by itself | [`training`] |
 //!
@@ -53,6 +61,12 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod audit;
+mod batch;
+mod calibration;
+mod certify;
+mod check;
 mod classifier;
 mod dataset;
 mod encoding;
@@ -62,29 +76,49 @@ mod export;
 mod facts;
 mod fit;
 mod images;
+mod labelled;
 mod locate;
 mod monitor;
 mod options;
 mod outcome;
+mod outcomes;
+mod pair;
+pub mod pipeline;
+mod probabilities;
+mod probe;
+mod recalibrate;
 mod saved;
 mod score;
+mod selftest;
 #[cfg(test)]
 mod testing;
 pub mod training;
+mod tried;
+mod window;
+mod windows;
 
+pub use audit::{Audit, AuditPick};
+pub use calibration::{Calibrate, Calibration};
+pub use certify::{Requirement, certificate_page};
+pub use check::{Agreement, Expected, check, check_candidates};
 pub use classifier::{Classifier, ModuleOutput, open_network};
 pub use dataset::{Dataset, shipped_networks};
 pub use error::{BoxError, Error, Result};
 pub use explain::{ClassFinding, Explain, Explanation, HarmfulImage, PairFinding};
 pub use export::ScoresFormat;
-pub use facts::{ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
-pub use fit::{Fit, Fitted, Import};
+pub use facts::{CalibrationFacts, ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
+pub use fit::{FewImages, Fit, Fitted, HeldOut, Import};
 pub use images::Images;
 pub use locate::locate;
 pub use monitor::Monitor;
 pub use options::Options;
-pub use outcome::{Decision, Outcome, Outcomes};
-pub use score::{Row, ScoreStream, Scored, Scores};
+pub use outcome::{Accuracy, Decision, Outcome, Sequential};
+pub use outcomes::Outcomes;
+pub use probabilities::ProbabilitiesFile;
+pub use score::{FileName, Row, ScoreStream, Scored, Scores};
+pub use selftest::{Found, SelfTest, SelfTestRow, SelfTested};
+pub use window::Window;
+pub use windows::Windows;
 
 pub use riptide_corruptions as corruptions;
 pub use riptide_datasets as datasets;
@@ -98,8 +132,10 @@ pub use riptide_stats as stats;
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::pipeline::{ClassifierOptions, Preset};
     pub use crate::{
-        Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
+        Calibrate, Classifier, Decision, Explain, Explanation, Fit, Images, Import, Monitor, Options, Outcome, Scores,
+        Windows,
     };
     pub use riptide_datasets::OpenOptions;
     pub use riptide_datasets::{ImageSet, ImageSource};

@@ -1,19 +1,23 @@
 //! What is fitted, saved and loaded, and judges batches.
 
-use riptide_datasets::ImageSet;
+use std::sync::Arc;
+
+use riptide_datasets::Framing;
 use riptide_detectors::harm::HarmTest;
 use riptide_detectors::{Answers, KsDrift};
 use riptide_files::{Progress, Silent, digest};
 use riptide_models::Network;
 use riptide_stats::summary::percentile;
 
-use crate::classifier::{Classifier, Pair};
+use crate::calibration::{Calibrated, Calibration};
 use crate::encoding;
 use crate::error::{Error, Result};
 use crate::facts::{ClassifierFacts, Facts, ReferenceFacts, TrainingFacts};
 use crate::images::Images;
 use crate::options::Options;
-use crate::score::{ScoreStream, Scores};
+use crate::pair::Pair;
+use crate::probe::Probe;
+use crate::score::{ScoreStream, Scored, Scores};
 
 /// A classifier, the network distilled from it, and a reference of clean images: everything that judging new images takes.
 ///
@@ -27,6 +31,9 @@ pub struct Monitor {
     pair: Pair,
     reference: Vec<f64>,
     answers: Option<Answers>,
+    confidences: Option<Vec<f32>>,
+    calibration: Option<Arc<Calibration>>,
+    note: Option<String>,
     probe: Option<Probe>,
     drift: KsDrift,
     harm: HarmTest,
@@ -40,14 +47,10 @@ pub(crate) struct Parts {
     pub(crate) pair: Pair,
     pub(crate) scores: Vec<f64>,
     pub(crate) answers: Option<Answers>,
+    /// The classifier's largest probability for each image of the reference.
+    pub(crate) confidences: Option<Vec<f32>>,
+    pub(crate) calibration: Option<Calibration>,
     pub(crate) probe: Option<Probe>,
-}
-
-/// A few images of the reference, and what a classifier that is a function answers to them.
-#[derive(Debug, Clone)]
-pub(crate) struct Probe {
-    pub(crate) images: ImageSet,
-    pub(crate) probabilities: Vec<f32>,
 }
 
 /// The facts of a monitor with the published score. `class_names` are in the order of the classifier's outputs.
@@ -56,6 +59,7 @@ pub(crate) fn facts_of(
     class_names: Vec<String>,
     scores: &[f64],
     answers: Option<&Answers>,
+    confidences: Option<&[f32]>,
     probe: Option<&Probe>,
     training: Option<TrainingFacts>,
 ) -> Facts {
@@ -66,6 +70,7 @@ pub(crate) fn facts_of(
     });
     let classifier = match (pair.network(), probe) {
         (Some(network), _) => ClassifierFacts::Network(network.digest()),
+        (None, _) if pair.is_logged() => ClassifierFacts::Logged,
         (None, probe) => {
             let rows = probe
                 .map(|probe| encoding::probe(&probe.probabilities, probe.images.len(), pair.distilled().n_classes()));
@@ -79,6 +84,7 @@ pub(crate) fn facts_of(
         input_size: [height, width],
         class_names,
         preprocessing: pair.network().map(Network::preprocessing),
+        framing: Framing::Keep,
         distilled_preprocessing: pair.distilled().preprocessing(),
         classifier,
         distilled: pair.distilled().digest(),
@@ -87,8 +93,10 @@ pub(crate) fn facts_of(
             scores: digest::of_bytes(&encoding::scores(scores)),
             answers: answers.map(|answers| digest::of_bytes(&encoding::answers(answers))),
             agreement,
+            confidences: confidences.map(|confidences| digest::of_bytes(&encoding::confidences(confidences))),
         },
         training,
+        calibration: None,
     }
 }
 
@@ -100,6 +108,8 @@ impl Monitor {
             pair,
             scores,
             answers,
+            confidences,
+            calibration,
             probe,
         } = parts;
         let n_classes = pair.distilled().n_classes();
@@ -116,6 +126,27 @@ impl Monitor {
         if let Some(answers) = &answers {
             answers.check(scores.len(), n_classes)?;
         }
+        if let Some(confidences) = confidences
+            .as_ref()
+            .filter(|confidences| confidences.len() != scores.len())
+        {
+            return Err(Error::mismatch(
+                "confidences of the reference",
+                scores.len(),
+                confidences.len(),
+            ));
+        }
+        if let Some(model) = calibration
+            .as_ref()
+            .map(Calibration::model)
+            .filter(|model| model.n_classes() != n_classes)
+        {
+            return Err(Error::mismatch(
+                "classes of the calibration",
+                n_classes,
+                model.n_classes(),
+            ));
+        }
         let (drift, harm, threshold) = tests(&options, &scores)?;
         Ok(Self {
             facts,
@@ -123,6 +154,9 @@ impl Monitor {
             pair,
             reference: scores,
             answers,
+            confidences,
+            calibration: calibration.map(Arc::new),
+            note: None,
             probe,
             drift,
             harm,
@@ -160,6 +194,22 @@ impl Monitor {
         self.pair.input_size()
     }
 
+    /// How picture files are framed: they are to be opened with it, as those were that the monitor was fitted on.
+    ///
+    /// ```no_run
+    /// # use riptide::prelude::*;
+    /// let monitor = Monitor::load("monitor")?;
+    /// let today = Images::open_with("today/", OpenOptions::default().framing(monitor.framing()))?;
+    /// # Ok::<(), riptide::Error>(())
+    /// ```
+    pub fn framing(&self) -> Framing {
+        self.facts.framing
+    }
+
+    pub(crate) fn set_framing(&mut self, framing: Framing) {
+        self.facts.framing = framing;
+    }
+
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
         self.facts.class_names.len()
@@ -170,7 +220,7 @@ impl Monitor {
         self.facts.class_names.get(class).map_or("?", String::as_str)
     }
 
-    /// The classifier, unless it is a function.
+    /// The classifier, unless it is a function or its answers come with the images.
     pub fn classifier(&self) -> Option<&Network> {
         self.pair.network()
     }
@@ -188,6 +238,41 @@ impl Monitor {
     /// What both networks answered to the reference's images, if that is known.
     pub fn reference_answers(&self) -> Option<&Answers> {
         self.answers.as_ref()
+    }
+
+    /// The classifier's largest probability for each image of the reference, if that is known.
+    pub fn reference_confidences(&self) -> Option<&[f32]> {
+        self.confidences.as_deref()
+    }
+
+    /// What the monitor knows about accuracy, if it is calibrated.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_deref()
+    }
+
+    /// What fitting or importing had to say about the calibration, in a line: why there is none, or why it does without labels.
+    /// A loaded monitor has nothing to say.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The same monitor with another calibration.
+    pub(crate) fn with_calibration(mut self, calibrated: Calibrated) -> Result<Self> {
+        let Calibrated {
+            calibration,
+            facts,
+            note,
+        } = calibrated;
+        self.facts.calibration = Some(facts);
+        self.calibration = Some(Arc::new(calibration));
+        self.note = note;
+        Ok(self)
+    }
+
+    /// The same monitor, which could not be calibrated.
+    pub(crate) fn with_note(mut self, note: String) -> Self {
+        self.note = Some(note);
+        self
     }
 
     /// The score above which a single image is flagged.
@@ -218,7 +303,7 @@ impl Monitor {
     /// # Ok::<(), riptide::Error>(())
     /// ```
     pub fn score_stream<'a>(&'a self, images: impl Into<Images<'a>>) -> ScoreStream<'a> {
-        ScoreStream::new(&self.pair, &self.facts, images.into())
+        ScoreStream::new(&self.pair, &self.facts, self.calibration(), images.into())
     }
 
     /// The score, prediction and confidence of every image.
@@ -235,11 +320,24 @@ impl Monitor {
     /// # Errors
     /// As [`score`](Self::score).
     pub fn score_with<'a>(&'a self, images: impl Into<Images<'a>>, progress: &mut dyn Progress) -> Result<Scores> {
+        self.score_and(images, progress, |_| Ok(()))
+    }
+
+    /// As [`score_with`](Self::score_with), and hands each chunk on as soon as it is scored, for whatever else is wanted of it.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score), and whatever `also` says.
+    pub fn score_and<'a>(
+        &'a self,
+        images: impl Into<Images<'a>>,
+        progress: &mut dyn Progress,
+        mut also: impl FnMut(&Scored) -> Result<()>,
+    ) -> Result<Scores> {
         let images = images.into();
-        let files = images.files().map(<[_]>::to_vec);
-        let mut all = Scores::new(&self.facts.class_names, files);
+        let mut all = Scores::new(&self.facts.class_names);
         for chunk in self.score_stream(images) {
             let chunk = chunk?;
+            also(&chunk)?;
             progress.advance(chunk.scores.len() as u64);
             all.extend(&chunk);
         }
@@ -266,22 +364,18 @@ fn tests(options: &Options, reference: &[f64]) -> Result<(KsDrift, HarmTest, f64
         Some(threshold) => threshold,
         None => percentile(reference, options.percentile)?,
     };
+    if !(0.0..1.0).contains(&options.tolerated_drop) {
+        return Err(Error::option(
+            "tolerated_drop",
+            options.tolerated_drop,
+            "at least 0 and below 1",
+        ));
+    }
+    if !(options.sequential_level > 0.0 && options.sequential_level < 1.0) {
+        let expected = "between 0 and 1, both excluded";
+        return Err(Error::option("sequential_level", options.sequential_level, expected));
+    }
     let drift = KsDrift::new(reference.to_vec(), options.drift())?;
     let harm = HarmTest::new(reference, options.harm())?;
     Ok((drift, harm, threshold))
-}
-
-/// Images of the reference that a function's answers are kept of.
-const PROBE: usize = 16;
-
-impl Probe {
-    /// The first few images of a reference, if the classifier is a function.
-    pub(crate) fn of(pair: &Pair, images: &ImageSet) -> Result<Option<Self>> {
-        let Pair::Own { classifier, .. } = pair else {
-            return Ok(None);
-        };
-        let images = images.slice(0..images.len().min(PROBE))?;
-        let probabilities = Classifier::predict_proba(classifier, &images, |_| ())?;
-        Ok(Some(Self { images, probabilities }))
-    }
 }

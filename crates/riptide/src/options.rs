@@ -1,7 +1,9 @@
 //! What may be changed about a monitor at any time: how its scores are judged.
 
+use riptide_detectors::accuracy::AccuracyOptions;
 use riptide_detectors::drift::DriftConfig;
 use riptide_detectors::harm::HarmConfig;
+use riptide_detectors::sequential::SequentialConfig;
 use riptide_stats::ks::Alternative;
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +25,18 @@ pub struct Options {
     pub level: f64,
     /// What counts as drift of the scores; by default [`DriftConfig`]'s, as in the published example.
     pub alternative: Alternative,
+    /// The drop of accuracy that is accepted, 0 up to but without 1; 0.05, five points, by default.
+    pub tolerated_drop: f64,
+    /// The level of the alarm over a sequence of batches, strictly between 0 and 1: the chance of ever a false alarm; 0.01 by
+    /// default.
+    pub sequential_level: f64,
     /// The least excess fraction that counts as harm, 0 to 1; 0.1 by default.
     pub least_excess_fraction: f64,
     /// Two-sided confidence level of the excess fraction's interval, strictly between 0 and 1; 0.95 by default.
     pub confidence: f64,
-    /// The quantile of the reference's scores at which the excess fraction is read, strictly between 0 and 1; 0.5 by default.
-    pub quantile: f64,
+    /// The one quantile of the reference's scores at which the excess fraction is read, strictly between 0 and 1; by default it
+    /// is read at several, see [`riptide_detectors::harm::QUANTILES`].
+    pub quantile: Option<f64>,
     /// The percentile of the reference's scores above which a single image is flagged, 0 to 100; 99 by default.
     pub percentile: f64,
     /// The score above which a single image is flagged, if it is not to be the percentile's.
@@ -41,6 +49,8 @@ impl Default for Options {
         Self {
             level: drift.level,
             alternative: drift.alternative,
+            tolerated_drop: AccuracyOptions::default().tolerated_drop,
+            sequential_level: SequentialConfig::default().level,
             least_excess_fraction: harm.min_fraction,
             confidence: harm.confidence,
             quantile: harm.quantile,
@@ -62,6 +72,20 @@ impl Options {
     #[must_use]
     pub fn alternative(mut self, alternative: Alternative) -> Self {
         self.alternative = alternative;
+        self
+    }
+
+    /// Sets the drop of accuracy that is accepted.
+    #[must_use]
+    pub fn tolerated_drop(mut self, drop: f64) -> Self {
+        self.tolerated_drop = drop;
+        self
+    }
+
+    /// Sets the level of the alarm over a sequence of batches.
+    #[must_use]
+    pub fn sequential_level(mut self, level: f64) -> Self {
+        self.sequential_level = level;
         self
     }
 
@@ -91,6 +115,17 @@ impl Options {
             .level(self.level)
             .alternative(self.alternative)
             .data_type("image")
+    }
+
+    pub(crate) fn accuracy(&self) -> AccuracyOptions {
+        AccuracyOptions::default()
+            .tolerated_drop(self.tolerated_drop)
+            .level(self.level)
+            .confidence(self.confidence)
+    }
+
+    pub(crate) fn sequential(&self) -> SequentialConfig {
+        SequentialConfig::default().level(self.sequential_level)
     }
 
     pub(crate) fn harm(&self) -> HarmConfig {

@@ -1,5 +1,6 @@
 //! Small monitors for the unit tests.
 
+use riptide_datasets::Framing;
 use riptide_models::preprocess::Preprocessing;
 
 use crate::facts::{ClassifierFacts, Facts, ReferenceFacts};
@@ -12,6 +13,7 @@ pub(crate) fn facts() -> Facts {
         input_size: [8, 8],
         class_names: vec!["cat".into(), "dog".into()],
         preprocessing: Some(Preprocessing::ScaleByInstance),
+        framing: Framing::stretch(8, 8),
         distilled_preprocessing: Preprocessing::ScaleByInstance,
         classifier: ClassifierFacts::Network("c".into()),
         distilled: "d".into(),
@@ -20,7 +22,9 @@ pub(crate) fn facts() -> Facts {
             scores: "s".into(),
             answers: None,
             agreement: None,
+            confidences: None,
         },
         training: None,
+        calibration: None,
     }
 }

@@ -24,19 +24,25 @@
 //! - [`cvm`]: the two-sample Cramér-von Mises test.
 //! - [`multiple_testing`]: Bonferroni's and Benjamini and Hochberg's corrections.
 //! - [`proportions`]: Fisher's exact test.
-//! - [`Interval`] and [`wilson`]: proportions with their uncertainty.
+//! - [`means`]: Welch's test, and Hoeffding's bound for small samples.
+//! - [`betting`]: tests of a bounded mean that hold however long they run.
+//! - [`Interval`], [`wilson`] and [`clopper_pearson`]: proportions with their uncertainty.
 //! - [`summary`]: mean, standard deviation, percentiles.
 //!
 //! The tests give scipy's numbers, to 1e-15 in the statistic and 1e-10 of the p-value; if scipy approximates, they
 //! are as close to the exact value. NaN and empty samples are errors, infinities and ties are ordinary input.
 
+#![forbid(unsafe_code)]
+
+pub mod betting;
 pub mod cvm;
 mod error;
 mod interval;
 pub mod ks;
+pub mod means;
 pub mod multiple_testing;
 pub mod proportions;
 pub mod summary;
 
 pub use error::StatsError;
-pub use interval::{Interval, wilson};
+pub use interval::{Interval, clopper_pearson, wilson};

@@ -10,6 +10,7 @@ use riptide::datasets::shapes::{Shapes, TEST_FIRST_INDEX};
 use serde::Serialize;
 
 use super::measure::{cpu_time, head, report, row, together};
+use crate::out::say;
 
 /// Options of `cargo xtask bench corruptions`.
 #[derive(Debug, clap::Args)]
@@ -135,7 +136,7 @@ fn rates(costs: &[Cost], made: f64) -> Rates {
 
 fn print(outcome: &Outcome) {
     let Outcome { threads, images, .. } = outcome;
-    println!("Images a second, {threads} threads, five severities of {images} images, best of the rounds");
+    say!("Images a second, {threads} threads, five severities of {images} images, best of the rounds");
     head(&["elapsed", "a core"], "");
     let line = |name: &str, rates: &Rates| {
         let figures = [Some(rates.images_per_second), rates.images_per_core_second];

@@ -11,6 +11,7 @@ use riptide_experiments::{ProtocolParams, TestImages, run as run_experiment};
 use serde::Serialize;
 
 use super::measure::{peak_memory, report};
+use crate::out::say;
 
 /// Options of `cargo xtask bench experiment`.
 #[derive(Debug, clap::Args)]
@@ -87,13 +88,13 @@ fn print(outcome: &Outcome) {
         images_per_second,
         peak_memory,
     } = outcome;
-    println!("The experiment on the shapes, 19 corruptions, 5 severities, {threads} threads");
-    println!("images   {images:8.2} s   making and corrupting");
-    println!("scoring  {scoring:8.2} s   {scored} images, {images_per_second:.0} a second");
-    println!("rest     {rest:8.2} s");
-    println!("ratio    {ratio:8.3}     scoring and rest to scoring alone");
+    say!("The experiment on the shapes, 19 corruptions, 5 severities, {threads} threads");
+    say!("images   {images:8.2} s   making and corrupting");
+    say!("scoring  {scoring:8.2} s   {scored} images, {images_per_second:.0} a second");
+    say!("rest     {rest:8.2} s");
+    say!("ratio    {ratio:8.3}     scoring and rest to scoring alone");
     if let Some(bytes) = peak_memory {
-        println!(
+        say!(
             "memory   {:8.0} MiB resident at most",
             *bytes as f64 / f64::from(1 << 20)
         );

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::measure::{head, median, rate, report, row, together};
 use super::peers::{Found, Peers};
+use crate::out::say;
 
 /// Options of `cargo xtask bench inference`.
 #[derive(Debug, clap::Args)]
@@ -232,7 +233,7 @@ fn best_batches(theirs: Vec<Theirs>) -> Vec<Theirs> {
 }
 
 fn print(outcome: &Outcome) {
-    println!("Images a second, {} threads, median of the rounds", outcome.threads);
+    say!("Images a second, {} threads, median of the rounds", outcome.threads);
     let columns = ["classifier", "distilled", "scoring"];
     head(&columns, "share of the peak (classifier, distilled)");
     for tier in &outcome.tiers {
@@ -266,11 +267,11 @@ fn print(outcome: &Outcome) {
         row(&format!("{peer} {version}"), &rates, 0, &format!("batch {b1}, {b2}"));
     }
     for (peer, reason) in &found.absent {
-        println!("{peer}: absent ({reason})");
+        say!("{peer}: absent ({reason})");
     }
     if best[0] > 0.0 {
         let scoring = together(&[best[0], best[1], scaling]);
-        println!(
+        say!(
             "Ratios to the best peer of each (scoring: the best classifier, distilled network and scaling one after the other)"
         );
         for tier in &outcome.tiers {

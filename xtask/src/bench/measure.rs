@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::out::say;
 use serde::Serialize;
 
 /// Items a second of a call that does `items` of them, after one call that warms up.
@@ -33,7 +34,7 @@ pub fn together(rates: &[f64]) -> f64 {
 /// Prints the outcome: one JSON document, or a table by `print`.
 pub fn report<T: Serialize>(outcome: &T, json: bool, print: impl FnOnce(&T)) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(outcome)?);
+        say!("{}", serde_json::to_string_pretty(outcome)?);
     } else {
         print(outcome);
     }
@@ -52,7 +53,7 @@ pub fn row(name: &str, figures: &[f64], digits: usize, note: &str) {
 
 fn line(name: &str, cells: impl Iterator<Item = String>, note: &str) {
     let cells: String = cells.map(|cell| format!(" {cell:>11}")).collect();
-    println!("{}", format!("{name:36}{cells}   {note}").trim_end());
+    say!("{}", format!("{name:36}{cells}   {note}").trim_end());
 }
 
 /// Time that this process's threads have been running, if the system tells (Linux). It does not move with what else

@@ -12,6 +12,7 @@ use riptide::shipped_networks;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{head, peak_memory, report, row};
+use crate::out::say;
 
 /// Options of `cargo xtask bench memory`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,7 @@ struct Scored {
 /// Runs the measurement.
 pub fn run(args: MemoryArgs) -> anyhow::Result<()> {
     if let Some(file) = args.score {
-        println!("{}", serde_json::to_string(&score(&file)?)?);
+        say!("{}", serde_json::to_string(&score(&file)?)?);
         return Ok(());
     }
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -96,7 +97,7 @@ fn score(file: &Path) -> anyhow::Result<Scored> {
 }
 
 fn print(files: &[Scored]) {
-    println!("Scoring a .npy file, in a process of its own");
+    say!("Scoring a .npy file, in a process of its own");
     head(&["images/s", "MiB at most", "MiB before"], "");
     let mib = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
     for file in files {

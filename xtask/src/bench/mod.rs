@@ -6,6 +6,7 @@ mod inference;
 mod measure;
 mod memory;
 mod peers;
+mod serve;
 mod stats;
 mod stock;
 mod training;
@@ -30,6 +31,8 @@ enum What {
     Experiment(experiment::ExperimentArgs),
     /// Memory that scoring a file takes
     Memory(memory::MemoryArgs),
+    /// The service under load, on loopback
+    Serve(serve::ServeArgs),
     /// Two-sample tests a second, on one core
     Stats(stats::StatsArgs),
     /// Images a second of training steps of both networks
@@ -43,6 +46,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         What::Corruptions(args) => corruptions::run(args),
         What::Experiment(args) => experiment::run(args),
         What::Memory(args) => memory::run(args),
+        What::Serve(args) => serve::run(args),
         What::Stats(args) => stats::run(args),
         What::Training(args) => training::run(args),
     }

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::out::complain;
 use anyhow::{Context, bail, ensure};
 use riptide::datasets::cache_dir;
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,7 @@ fn environment(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
     let folder = cache_dir(None).join(name);
     let python = folder.join("bin/python");
     if !python.exists() {
-        eprintln!("making a virtual environment in {}", folder.display());
+        complain!("making a virtual environment in {}", folder.display());
         let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status();
         ensure!(
             made.context("python3 is needed to measure peers")?.success(),
@@ -108,12 +109,12 @@ fn environment(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
         return Ok(python);
     }
     for requirement in wanted.lines().filter(|line| !line.trim().is_empty()) {
-        eprintln!("installing {requirement}");
+        complain!("installing {requirement}");
         let pip = ["-m", "pip", "install", "--quiet"];
         let mut install = Command::new(&python);
         install.args(pip).args(requirement.split_whitespace());
         if !install.status()?.success() {
-            eprintln!("{requirement} cannot be installed; it will be said to be absent");
+            complain!("{requirement} cannot be installed; it will be said to be absent");
         }
     }
     fs::write(&done, wanted).with_context(|| format!("cannot write {}", done.display()))?;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::measure::{head, median, rate, report, row};
 use super::peers::{Found, Peers};
+use crate::out::say;
 
 /// Options of `cargo xtask bench stats`.
 #[derive(Debug, clap::Args)]
@@ -171,7 +172,7 @@ pub fn run(args: StatsArgs) -> anyhow::Result<()> {
 }
 
 fn print(outcome: &Outcome) {
-    println!("Tests a second, one core, median of the rounds");
+    say!("Tests a second, one core, median of the rounds");
     let found = outcome.peers.iter();
     let version = found.clone().find_map(|found| found.present.get("scipy"));
     match version {
@@ -185,6 +186,6 @@ fn print(outcome: &Outcome) {
         row(&case.name, &figures, 0, &ratio);
     }
     for (peer, reason) in found.flat_map(|found| &found.absent) {
-        println!("{peer}: absent ({reason})");
+        say!("{peer}: absent ({reason})");
     }
 }

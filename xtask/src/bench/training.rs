@@ -15,6 +15,7 @@ use serde_json::json;
 use super::measure::{head, median, rate, report, row};
 use super::peers::Peers;
 use super::stock::Stock;
+use crate::out::say;
 
 /// Options of `cargo xtask bench training`.
 #[derive(Debug, clap::Args)]
@@ -310,9 +311,10 @@ impl Learner for Python {
 }
 
 fn print(outcome: &Outcome) {
-    println!(
+    say!(
         "Images a second of training steps at batch {}, {} threads, median of the rounds",
-        outcome.batch, outcome.threads
+        outcome.batch,
+        outcome.threads
     );
     head(&NETWORKS, "");
     for rates in &outcome.rates {
@@ -328,12 +330,12 @@ fn print(outcome: &Outcome) {
         );
     }
     for (name, reason) in &outcome.absent {
-        println!("{name}: absent ({reason})");
+        say!("{name}: absent ({reason})");
     }
     if let Some(ratio) = outcome.ratios.classifier {
-        println!("classifier: {ratio:.2} times the best of {PYTORCH}");
+        say!("classifier: {ratio:.2} times the best of {PYTORCH}");
     }
     if let Some(ratio) = outcome.ratios.distilled {
-        println!("distilled network: {ratio:.2} times the best of {PYTORCH} and {ALIBI}'s fit");
+        say!("distilled network: {ratio:.2} times the best of {PYTORCH} and {ALIBI}'s fit");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use crate::out::say;
 use anyhow::{Context, bail};
 use cargo_metadata::{Metadata, Package};
 
@@ -26,7 +27,7 @@ pub fn check(metadata: &Metadata) -> anyhow::Result<usize> {
             ]);
             command.args(["--features", &features]);
             command.current_dir(&metadata.workspace_root);
-            println!("tidy: {} with features [{features}]", package.name);
+            say!("tidy: {} with features [{features}]", package.name);
             let status = command.status().context("cargo could not be started")?;
             if !status.success() {
                 bail!("{} does not compile with the features [{features}] alone", package.name);

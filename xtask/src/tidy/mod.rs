@@ -17,6 +17,7 @@ mod tokens;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::out::{complain, say};
 use anyhow::{Context, bail};
 
 /// Options of `cargo xtask tidy`.
@@ -41,7 +42,7 @@ pub fn run(args: TidyArgs) -> anyhow::Result<()> {
         .context("cargo metadata failed: run tidy inside the workspace")?;
     if args.features {
         let checked = features::check(&metadata)?;
-        println!("tidy: {checked} combinations of packages and features compile");
+        say!("tidy: {checked} combinations of packages and features compile");
         return Ok(());
     }
     let root = metadata.workspace_root.as_std_path();
@@ -53,14 +54,14 @@ pub fn run(args: TidyArgs) -> anyhow::Result<()> {
     check_lengths(root, &mut faults)?;
     let fixtures = fixtures::check(root, args.update, &mut faults)?;
     if faults.is_empty() {
-        println!(
+        say!(
             "tidy: {} packages and {fixtures} fixtures in order",
             metadata.packages.len()
         );
         return Ok(());
     }
     for fault in &faults {
-        eprintln!("tidy: {fault}");
+        complain!("tidy: {fault}");
     }
     bail!("{} house rule(s) broken", faults.len())
 }

@@ -47,7 +47,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "riptide-detectors",
         ],
     ),
+    ("riptide-server", &["riptide-drift"]),
     ("riptide-cli", LIBRARIES),
+    ("riptide-python", &["riptide-drift"]),
     ("xtask", LIBRARIES),
 ];
 
@@ -63,6 +65,7 @@ const LIBRARIES: &[&str] = &[
     "riptide-detectors",
     "riptide-experiments",
     "riptide-drift",
+    "riptide-server",
 ];
 
 /// Adds each dependency between packages of ours that is not in the table, and each that makes publishing impossible.

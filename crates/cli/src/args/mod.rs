@@ -1,14 +1,20 @@
 //! Options that several commands share.
 
+mod calibration;
 mod classifier;
 mod images;
+mod logged;
 mod monitor;
+mod outputs;
 mod values;
 
+pub use calibration::{CalibrationArgs, NewCalibrationArgs};
 pub use classifier::ClassifierArgs;
 pub use images::{ImagesArgs, Reading, hint};
+pub use logged::{LoggedArgs, with_logged};
 pub use monitor::{JudgeArgs, MonitorArgs, NewMonitorArgs};
-pub use values::{alternative, inside_unit, method, names, percentile, severity, size, triple};
+pub use outputs::{check_different, check_output};
+pub use values::{alternative, drop, inside_unit, method, names, percentile, severity, size, triple};
 
 use anyhow::Context;
 

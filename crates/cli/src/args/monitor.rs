@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use riptide::prelude::*;
 
-use super::{alternative, inside_unit, names, percentile};
+use super::{alternative, drop, inside_unit, names, percentile};
 
 /// The option that names a saved monitor.
 #[derive(Debug, Clone, clap::Args)]
@@ -77,13 +77,19 @@ pub struct JudgeArgs {
     /// for a new one]
     #[arg(long, value_parser = alternative())]
     alternative: Option<Alternative>,
+
+    /// The drop of accuracy that is accepted; a batch is harmful if more is lost [default: the monitor's; 0.05, five points, for a
+    /// new one]
+    #[arg(long, value_name = "DROP", value_parser = drop)]
+    tolerated_drop: Option<f64>,
 }
 
 impl JudgeArgs {
     /// The same options but for those that were given.
     pub fn apply(&self, options: Options) -> Options {
-        let (level, alternative) = (options.level, options.alternative);
+        let (level, alternative, drop) = (options.level, options.alternative, options.tolerated_drop);
         options
+            .tolerated_drop(self.tolerated_drop.unwrap_or(drop))
             .level(self.level.unwrap_or(level))
             .alternative(self.alternative.unwrap_or(alternative))
     }

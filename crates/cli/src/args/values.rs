@@ -2,6 +2,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use riptide::corruptions::Severity;
+use riptide::files::regular;
 use riptide::stats::StatsError;
 use riptide::stats::ks::{Alternative, Method};
 
@@ -26,6 +27,14 @@ pub fn inside_unit(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err("give a number between 0 and 1, both excluded".to_owned()),
+    }
+}
+
+/// A drop of accuracy: from 0 up to, but without, 1.
+pub fn drop(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("give a number from 0 up to 1, for instance 0.05 for five points".to_owned()),
     }
 }
 
@@ -63,7 +72,7 @@ pub fn size(text: &str) -> Result<(usize, usize), String> {
 pub fn names(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = match text.strip_prefix('@') {
         Some(file) => {
-            let lines = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+            let lines = regular::read_text(file, regular::TEXT).map_err(|error| error.to_string())?;
             lines
                 .lines()
                 .map(str::trim)

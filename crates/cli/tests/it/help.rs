@@ -2,19 +2,25 @@
 
 use crate::support::{document, names, output, refused};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 20] = [
     "fit",
     "import",
+    "calibrate",
+    "check",
     "score",
     "detect",
     "predict",
     "explain",
     "ks",
+    "certify",
+    "audit",
     "corrupt",
     "inspect",
     "experiment",
     "train",
     "fetch",
+    "serve",
+    "history",
     "completions",
     "man",
 ];
@@ -27,14 +33,18 @@ fn every_command_has_help_with_an_example() {
         assert!(overview.contains(&format!("\n  {command} ")), "{command}");
         let help = output(&format!("{command} --help"));
         assert!(help.contains("Example:\n  riptide "), "{command}: {help}");
-        // Fetching is not bound by the processor.
-        let common: &[&str] = if command == "fetch" {
-            &["--json"]
+        // An audit's options are those of its parts. A service prints a log, with threads as its settings say; fetching and
+        // reading a history are not bound by the processor.
+        let parts: &[&str] = if command == "audit" {
+            &["audit pick", "audit update"]
         } else {
-            &["--json", "--threads"]
+            &[command]
         };
-        for option in common {
-            assert!(help.contains(option), "{command} {option}");
+        for part in parts {
+            let help = output(&format!("{part} --help"));
+            assert!(*part == "serve" || help.contains("--json"), "{part}");
+            let is_bound = !["fetch", "serve", "history"].contains(part);
+            assert!(!is_bound || help.contains("--threads"), "{part}");
         }
     }
 }

@@ -100,7 +100,7 @@ fn fit_and_detect(classifier: &str) {
     let made = document(&format!("{fit} --out {} --alternative greater --level 0.01", path("a")));
     assert_eq!(
         (&made["n_images"], &made["facts"]["reference"]["n_images"]),
-        (&48.into(), &12.into())
+        (&36.into(), &12.into())
     );
     assert_eq!(made["epochs"].as_array().unwrap().len(), 2);
     let again = document(&format!("{fit} --out {} --threads 1", path("b")));
@@ -188,4 +188,68 @@ fn corruptions_are_the_librarys() {
         let text = refused(1, &arguments);
         assert!(text.contains(words), "{text}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn broken_pictures_can_be_skipped_and_names_are_never_raw() {
+    use std::os::unix::ffi::OsStrExt;
+    let shared = shared();
+    let root = tempfile::tempdir().unwrap();
+    let pictures = root.path().join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    let names: [&[u8]; 4] = [b"0.png", b"1\n\x1b[31m.png", b"2\xff.png", b"3.png"];
+    for (image, name) in clean_images(200, 4).images().zip(names) {
+        let path = pictures.join(std::ffi::OsStr::from_bytes(name));
+        let picture = RgbImage::from_raw(32, 32, image.to_vec()).unwrap();
+        picture.save_with_format(path, image::ImageFormat::Png).unwrap();
+    }
+    let score = format!(
+        "score --monitor {} --images {}",
+        shared.monitor.display(),
+        pictures.display()
+    );
+    let rows = records(&score);
+    assert_eq!(rows.len(), 4);
+    assert!(rows[1]["file"].as_str().unwrap().ends_with("1\n\u{1b}[31m.png"));
+    assert!(rows[1].get("file_bytes").is_none());
+    assert!(rows[2]["file_bytes"].as_str().unwrap().ends_with("32ff2e706e67"));
+    let table = output(&score);
+    assert!(
+        table.contains("1\\n\\u{1b}[31m.png") && table.contains("2\\xff.png"),
+        "{table}"
+    );
+
+    let broken = pictures.join(std::ffi::OsStr::from_bytes(names[1]));
+    let bytes = fs::read(&broken).unwrap();
+    fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+    let text = refused_after(1, &score);
+    assert!(
+        text.contains("1\\n\\u{1b}[31m.png: unreadable: its data end early"),
+        "{text}"
+    );
+    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+    let done = riptide(&format!("{score} --on-error skip --json")).assert().success();
+    let stdout = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+    let indices: Vec<u64> = stdout
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["index"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(indices, [0, 2, 3]);
+    let stderr = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+    assert!(
+        stderr.contains("1 picture cannot be read") && !stderr.contains('\u{1b}'),
+        "{stderr}"
+    );
+}
+
+/// Runs a command that tells some results and then fails; gives what it says on standard error.
+#[cfg(unix)]
+fn refused_after(code: i32, arguments: &str) -> String {
+    let done = riptide(arguments).assert().code(code);
+    String::from_utf8(done.get_output().stderr.clone()).unwrap()
 }

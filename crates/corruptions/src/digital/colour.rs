@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use crate::Severity;
-use crate::effect::{CHANNELS, Effect, Scratch, UNIT, level};
+use crate::effect::{CHANNELS, Effect, Scratch, UNIT, by_table, level};
 
 /// Value raised: `V = clip(V + c)` with c = .05 .10 .15 .20 .30.
 pub(crate) struct Brightness {
@@ -49,7 +49,7 @@ impl Effect for Saturate {
 }
 
 /// Takes every pixel to HSV, through `change` and back.
-fn in_hsv(image: &[u8], out: &mut [u8], change: impl Fn([f64; 3]) -> [f64; 3]) {
+pub(crate) fn in_hsv(image: &[u8], out: &mut [u8], change: impl Fn([f64; 3]) -> [f64; 3]) {
     for (out, pixel) in out
         .as_chunks_mut::<CHANNELS>()
         .0
@@ -126,9 +126,7 @@ impl Effect for Contrast {
                 *out = level((x - mean) * self.factor + mean);
             }
         }
-        for (out, pixel) in out.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(pixels) {
-            *out = std::array::from_fn(|channel| levels[channel][usize::from(pixel[channel])]);
-        }
+        by_table(image, out, &levels);
     }
 }
 

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::Severity;
 use crate::effect::{CHANNELS, Effect, Scratch, Size, UNIT, take, truncate};
-use crate::filter::{Border, Gaussian};
+use crate::filter::{Border, Gaussian, corners, weights};
 
 /// Three points moved at random, the image stretched to fit, then every pixel displaced a little by smoothed noise
 /// (Simard, Steinkraus and Platt, 2003).
@@ -83,19 +83,6 @@ impl ElasticTransform {
         }
         debug_assert_eq!(out.len(), height * width * CHANNELS);
     }
-}
-
-/// Where the four pixels around a position start, the upper two first.
-fn corners(y: i64, x: i64, size: Size, border: Border) -> [usize; 4] {
-    let (y, x) = (y as isize, x as isize);
-    let [upper, lower] = [y, y + 1].map(|y| border.index(y, size.height) * size.width);
-    let [left, right] = [x, x + 1].map(|x| border.index(x, size.width));
-    [upper + left, upper + right, lower + left, lower + right].map(|pixel| pixel * CHANNELS)
-}
-
-/// How much each of the four corners counts.
-fn weights(y: f32, x: f32) -> [f32; 4] {
-    [(1.0 - y) * (1.0 - x), (1.0 - y) * x, y * (1.0 - x), y * x]
 }
 
 impl Effect for ElasticTransform {

@@ -6,7 +6,7 @@ mod elastic;
 mod jpeg;
 mod pixelate;
 
-pub(crate) use colour::{Brightness, Contrast, Saturate};
+pub(crate) use colour::{Brightness, Contrast, Saturate, in_hsv};
 pub(crate) use elastic::ElasticTransform;
 pub(crate) use jpeg::JpegCompression;
 pub(crate) use pixelate::Pixelate;

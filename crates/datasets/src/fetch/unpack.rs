@@ -14,7 +14,7 @@ use super::pins::Pin;
 use super::progress::Event;
 use super::transfer::{Origin, check_length, fetch_file, open_whole};
 use super::{FetchedFile, Outcome, Session};
-use crate::archive::{ArchiveError, Bounds, Next, for_each_member};
+use crate::archive::{ArchiveError, Bounds, for_each_member};
 
 /// The start of the names of temporary folders.
 const PREFIX: &str = ".unpacking-";
@@ -202,7 +202,7 @@ fn take_members(
                 bytes,
                 sha256: hasher.finish(),
             });
-            Ok(Next::Continue)
+            Ok(())
         },
     )?;
     Ok(members)

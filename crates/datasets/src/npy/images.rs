@@ -1,27 +1,30 @@
-//! A `.npy` file of images, mapped into memory.
+//! A `.npy` file of images.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-
-use super::{ImageShape, check_length, image_shape, read_header};
+use super::convert::Converter;
+use super::shape::{ArrayOptions, ImageShape};
+use super::{check_length, read_header};
 use crate::error::{DatasetError, Result};
 use crate::image_set::ImageSet;
+use crate::regular;
 use crate::source::ImageSource;
 
-/// A `.npy` file of `uint8` images `(N, H, W, 3)` in C order, mapped into memory: opening it reads only the header, and
-/// reading a range touches only that range, whose pages are given back afterwards.
+/// A `.npy` file of images in C order: `uint8`, or floating-point numbers, which are rounded to 8 bits; in colour or grey,
+/// channels last or first (see [`Layout`](super::Layout)). Opening it reads only the header, and reading a range only that
+/// range.
 ///
-/// The file must not be cut short while it is open: the operating system ends a program that reads a mapping past the end.
+/// A file that is cut short or replaced while it is open is an error of the next read.
 #[derive(Debug)]
 pub struct NpyImages {
     path: PathBuf,
-    map: Mmap,
-    data_offset: usize,
+    file: File,
+    data_offset: u64,
     shape: ImageShape,
+    options: ArrayOptions,
 }
 
 impl NpyImages {
@@ -31,25 +34,25 @@ impl NpyImages {
     /// Returns an error if the file cannot be opened or is not `.npy`, if it has another dtype, shape or order, or if it is
     /// shorter or longer than its header says.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, ArrayOptions::default())
+    }
+
+    /// As [`open`](Self::open), for arrays that do not show their layout or their range.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, options: ArrayOptions) -> Result<Self> {
         let path = path.as_ref();
-        let io = |source| DatasetError::io(path, source);
-        let mut file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if !metadata.is_file() {
-            return Err(DatasetError::malformed(path, "not a file; expected a .npy file"));
-        }
-        let header = read_header(&mut (&mut file).take(1 << 16), path)?;
-        let shape = image_shape(&header, path)?;
-        check_length(&header, path, shape.len, shape.image_bytes, metadata.len())?;
-        // SAFETY: the mapping is private to this value and only ever read; its bytes are plain integers, for which any
-        // content is valid. That the file stays as long as it is, is documented as the caller's part.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        let data_offset = usize::try_from(header.data_offset).unwrap_or(usize::MAX);
+        let (file, length) = regular::open(path)?;
+        let header = read_header(&mut BufReader::new((&file).take(1 << 16)), path)?;
+        let shape = ImageShape::of(&header, path, options)?;
+        check_length(&header, path, shape.len, shape.stored_bytes, length)?;
         Ok(Self {
             path: path.to_path_buf(),
-            map,
-            data_offset,
+            file,
+            data_offset: header.data_offset,
             shape,
+            options,
         })
     }
 
@@ -78,34 +81,51 @@ impl NpyImages {
         &self.path
     }
 
-    /// Reads a range of images.
+    /// Reads a range of images. Of floating-point numbers whose range is not given, the range is concluded from the images read.
     ///
     /// # Errors
-    /// Returns an error if the range ends after [`len`](Self::len), or before it starts.
+    /// Returns an error if the range ends after [`len`](Self::len), or before it starts, if the file can no longer be read, or
+    /// if a value is not a number or outside the range.
     pub fn read(&self, range: Range<usize>) -> Result<ImageSet> {
-        let outside = || DatasetError::IndexOutOfRange {
-            index: range.end.max(range.start) as u64,
-            len: self.shape.len,
-        };
+        self.read_with(range, &mut self.converter())
+    }
+
+    fn converter(&self) -> Converter {
+        Converter::new(self.path.clone(), self.shape, self.options)
+    }
+
+    fn read_with(&self, range: Range<usize>, converter: &mut Converter) -> Result<ImageSet> {
         if range.start > range.end || range.end > self.len() {
-            return Err(outside());
+            return Err(DatasetError::IndexOutOfRange {
+                index: range.end.max(range.start) as u64,
+                len: self.shape.len,
+            });
         }
-        let at = |index: usize| self.data_offset + index * self.shape.image_bytes;
-        let bytes = self.map.get(at(range.start)..at(range.end)).ok_or_else(outside)?;
-        let images = ImageSet::unlabelled(bytes.to_vec(), self.shape.height, self.shape.width);
-        self.release(at(range.start), bytes.len());
-        images
+        // The length of the file was found to be the header's, so no product can overflow; but a file can have holes, and be
+        // longer than any memory.
+        let bytes = range.len() * self.shape.stored_bytes;
+        let mut stored = Vec::new();
+        stored
+            .try_reserve_exact(bytes)
+            .map_err(|error| DatasetError::malformed(&self.path, format!("{bytes} bytes at once: {error}")))?;
+        stored.resize(bytes, 0);
+        let offset = self.data_offset + range.start as u64 * self.shape.stored_bytes as u64;
+        regular::read_exact_at(&self.file, &mut stored, offset).map_err(|source| match source.kind() {
+            ErrorKind::UnexpectedEof => DatasetError::Truncated {
+                path: self.path.clone(),
+                expected: self.data_offset + self.shape.len * self.shape.stored_bytes as u64,
+                found: self.file.metadata().map_or(0, |metadata| metadata.len()),
+            },
+            _ => DatasetError::io(&self.path, source),
+        })?;
+        let pixels = converter.convert(stored, range.start as u64)?;
+        ImageSet::unlabelled(pixels, self.shape.height, self.shape.width)
     }
 
     /// Everything in the file, in chunks.
     pub fn into_source(self) -> NpySource {
         let range = 0..self.len();
-        NpySource {
-            images: self,
-            range,
-            labels: None,
-            class_names: Vec::new(),
-        }
+        self.into_part(range, None, Vec::new())
     }
 
     /// A range of the file in chunks, with the labels of that range if there are any.
@@ -116,29 +136,13 @@ impl NpyImages {
         class_names: Vec<String>,
     ) -> NpySource {
         NpySource {
+            converter: self.converter(),
             images: self,
             range,
             labels,
             class_names,
         }
     }
-
-    /// Gives the pages of a range back, so that reading a long file does not make the program look large.
-    #[cfg(unix)]
-    fn release(&self, offset: usize, length: usize) {
-        // SAFETY: the mapping is of a file and read-only, so the pages come back from the file when they are read again;
-        // no reference into the mapping outlives the call that made it.
-        let advised = unsafe {
-            self.map
-                .unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, length)
-        };
-        if let Err(error) = advised {
-            tracing::debug!(path = %self.path.display(), %error, "the mapped pages could not be given back");
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn release(&self, _offset: usize, _length: usize) {}
 }
 
 /// A range of a `.npy` file, read a chunk at a time. Made by [`NpyImages::into_source`] and by
@@ -146,6 +150,7 @@ impl NpyImages {
 #[derive(Debug)]
 pub struct NpySource {
     images: NpyImages,
+    converter: Converter,
     /// What is still to come.
     range: Range<usize>,
     /// The labels of what is still to come.
@@ -155,12 +160,13 @@ pub struct NpySource {
 
 impl ImageSource for NpySource {
     fn next_chunk(&mut self, max: usize) -> Result<Option<ImageSet>> {
-        let count = max.max(1).min(self.range.len());
+        let count = max.max(1).min(self.images.shape.together()).min(self.range.len());
         if count == 0 {
+            self.converter.end();
             return Ok(None);
         }
         let end = self.range.start + count;
-        let chunk = self.images.read(self.range.start..end)?;
+        let chunk = self.images.read_with(self.range.start..end, &mut self.converter)?;
         self.range.start = end;
         match &mut self.labels {
             None => Ok(Some(chunk)),
@@ -173,5 +179,9 @@ impl ImageSource for NpySource {
 
     fn remaining(&self) -> Option<u64> {
         Some(self.range.len() as u64)
+    }
+
+    fn image_size(&self) -> Option<(usize, usize)> {
+        Some((self.images.height(), self.images.width()))
     }
 }

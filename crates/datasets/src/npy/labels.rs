@@ -1,13 +1,14 @@
 //! Labels in a `.npy` file of one dimension.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use riptide_files::npy::Header;
 use riptide_files::{atomic, npy};
 
 use super::{check_length, read_header};
 use crate::error::{DatasetError, Result};
+use crate::regular;
 
 /// Reads labels of any of numpy's integer types, signed or not, of either byte order.
 ///
@@ -16,16 +17,9 @@ use crate::error::{DatasetError, Result};
 /// shorter or longer than its header says, or if a label is negative or does not fit into 32 bits.
 pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
     let path = path.as_ref();
-    let io = |source| DatasetError::io(path, source);
-    let file = File::open(path).map_err(io)?;
-    let found = file.metadata().map_err(io)?.len();
+    let (file, found) = regular::open(path)?;
     let mut reader = BufReader::new(file);
     let header = read_header(&mut reader, path)?;
-    let (width, signed, big_endian) = integer(&header.dtype).ok_or_else(|| DatasetError::WrongDtype {
-        path: path.to_path_buf(),
-        expected: "an integer type".to_owned(),
-        found: header.dtype.clone(),
-    })?;
     let [len] = *header.shape.as_slice() else {
         return Err(DatasetError::WrongShape {
             path: path.to_path_buf(),
@@ -33,19 +27,35 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u32>> {
             found: header.shape,
         });
     };
+    let Some((width, ..)) = integer(&header.dtype) else {
+        return Err(DatasetError::WrongDtype {
+            path: path.to_path_buf(),
+            expected: "an integer type".to_owned(),
+            found: header.dtype,
+        });
+    };
     check_length(&header, path, len, width, found)?;
-    // The file is as long as the header says, so `len` elements do exist.
-    let mut labels = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    Ok(labels_from(&mut reader, &header, len, path)?.unwrap_or_default())
+}
+
+/// Reads `len` labels behind a header; `None` if they are not whole numbers. Memory grows as they come.
+pub(crate) fn labels_from(reader: &mut impl Read, header: &Header, len: u64, path: &Path) -> Result<Option<Vec<u32>>> {
+    let Some((width, signed, big_endian)) = integer(&header.dtype) else {
+        return Ok(None);
+    };
+    let mut labels = Vec::new();
     let mut element = [0u8; 8];
     for index in 0..len {
         let bytes = element.get_mut(..width).unwrap_or_default();
-        reader.read_exact(bytes).map_err(io)?;
+        reader
+            .read_exact(bytes)
+            .map_err(|source| DatasetError::io(path, source))?;
         let value = decode(bytes, signed, big_endian);
         labels.push(u32::try_from(value).map_err(|_| {
             DatasetError::malformed(path, format!("image {index} has label {value}, expected 0 or more"))
         })?);
     }
-    Ok(labels)
+    Ok(Some(labels))
 }
 
 /// Writes labels as numpy's default integers (`<i8`, shape `(N,)`), first to a temporary file that is then renamed.

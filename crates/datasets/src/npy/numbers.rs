@@ -1,12 +1,12 @@
 //! Plain numbers from a `.npy` file.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::labels::{decode, integer};
 use super::{check_length, read_header};
 use crate::error::{DatasetError, Result};
+use crate::regular;
 
 /// How one number is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +42,7 @@ struct Field {
 pub fn read_numbers(path: impl AsRef<Path>, field: Option<&str>) -> Result<Vec<f64>> {
     let path = path.as_ref();
     let io = |source| DatasetError::io(path, source);
-    let file = File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() {
-        return Err(DatasetError::malformed(path, "not a file; expected a .npy file"));
-    }
-    let found = metadata.len();
+    let (file, found) = regular::open(path)?;
     let mut reader = BufReader::new(file);
     let header = read_header(&mut reader, path)?;
     let (record, field) = place(&header.dtype, field).map_err(|expected| DatasetError::WrongDtype {

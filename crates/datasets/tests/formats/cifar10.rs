@@ -249,3 +249,42 @@ fn an_unpacked_folder_in_the_cache_is_preferred_to_the_archive() {
     fs::create_dir_all(&unpacked).unwrap();
     assert_eq!(in_cache(cache.path()), unpacked);
 }
+
+#[test]
+fn a_flipped_bit_anywhere_in_an_archive_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive.tar.gz");
+    let members = [
+        ("batches.meta.txt", CLASS_NAMES.join("\n").into_bytes()),
+        ("test_batch.bin", records(0, 12)),
+        ("readme.html", vec![b'x'; 3000]),
+    ];
+    let good = tar_gz(&members);
+    fs::write(&path, &good).unwrap();
+    let read = |path: &Path| Cifar10Source::open(path, Split::Test).and_then(|mut source| source.read_all());
+    let expected = read(&path).unwrap().unwrap();
+    assert_eq!(expected.len(), 12);
+    let mut refused = 0;
+    // The ten bytes of gzip's header say when and where it was made, and have no checksum.
+    for at in (10..good.len()).step_by(7).chain(good.len() - 8..good.len()) {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        fs::write(&path, bad).unwrap();
+        match read(&path) {
+            Err(_) => refused += 1,
+            // A repetition can be copied from another place that holds the same bytes.
+            Ok(images) => assert_eq!(images.as_ref(), Some(&expected), "bit {} of byte {at}", at % 8),
+        }
+    }
+    assert!(refused > 500, "{refused}");
+}
+
+#[test]
+fn archives_of_other_versions_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, words) in [("data_batch_1", "Python version"), ("train.bin", "CIFAR-100")] {
+        let path = folder.path().join("archive.tar.gz");
+        fs::write(&path, tar_gz(&[(name, vec![7; 2000])])).unwrap();
+        assert_error(load(&path, Split::Test), "archive.tar.gz", words);
+    }
+}

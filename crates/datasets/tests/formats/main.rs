@@ -8,7 +8,10 @@ mod cifar10_c;
 mod image_folder;
 mod npy;
 mod open;
+mod pictures;
+mod read_ahead;
 mod real;
+mod sources;
 
 use riptide_datasets::{DatasetError, ImageSet, ImageSource};
 

@@ -34,25 +34,20 @@ impl Read for Trickle<'_> {
 }
 
 #[test]
-fn what_is_written_is_read_mapped_and_streamed() {
+fn what_is_written_is_read_and_streamed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("images.npy");
     let set = images(11, 5, 4);
     write_images(&path, &set).unwrap();
-    let mapped = NpyImages::open(&path).unwrap();
-    assert_eq!((mapped.len(), mapped.height(), mapped.width()), (11, 5, 4));
-    assert_eq!(mapped.read(3..7).unwrap(), set.slice(3..7).unwrap());
-    assert_eq!(
-        mapped.read(3..7).unwrap(),
-        set.slice(3..7).unwrap(),
-        "pages that were given back come again"
-    );
-    assert!(mapped.read(11..11).unwrap().is_empty());
+    let file = NpyImages::open(&path).unwrap();
+    assert_eq!((file.len(), file.height(), file.width()), (11, 5, 4));
+    assert_eq!(file.read(3..7).unwrap(), set.slice(3..7).unwrap());
+    assert!(file.read(11..11).unwrap().is_empty());
     assert!(matches!(
-        mapped.read(0..12),
+        file.read(0..12),
         Err(DatasetError::IndexOutOfRange { index: 12, len: 11 })
     ));
-    assert_chunks(mapped.into_source(), 4, &set);
+    assert_chunks(file.into_source(), 4, &set);
 
     let bytes = fs::read(&path).unwrap();
     assert_chunks(NpyStream::new(&bytes[..], "stdin").unwrap(), 4, &set);
@@ -101,14 +96,18 @@ fn writing_is_all_or_nothing() {
 }
 
 #[test]
-fn broken_files_are_refused_mapped_and_streamed() {
+fn broken_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.npy");
     let huge = u64::MAX;
     for (bytes, words) in [
         (vec![], "ends inside the header"),
         (b"GIF89a, honestly".to_vec(), "not a .npy file"),
-        (of("<f4", "False", "(1, 2, 2, 3)", 48), "dtype <f4, expected |u1"),
+        (
+            of("<f16", "False", "(1, 2, 2, 3)", 192),
+            "dtype <f16, expected |u1 (uint8), <f2",
+        ),
+        (of("<i8", "False", "(1, 2, 2, 3)", 96), "dtype <i8"),
         (of("|i1", "False", "(1, 2, 2, 3)", 12), "dtype |i1"),
         (of("|O", "False", "(1, 2, 2, 3)", 12), "dtype |O"),
         (
@@ -120,10 +119,15 @@ fn broken_files_are_refused_mapped_and_streamed() {
         ),
         (of("|u1", "True", "(1, 2, 2, 3)", 12), "Fortran order"),
         (
-            of("|u1", "False", "(1, 3, 2, 2)", 12),
-            "the shape is [1, 3, 2, 2], expected (N, H, W, 3)",
+            of("|u1", "False", "(1, 2, 2, 4)", 16),
+            "the shape is [1, 2, 2, 4], expected (N, H, W, 3)",
         ),
-        (of("|u1", "False", "(2, 2, 3)", 12), "expected (N, H, W, 3)"),
+        (of("|u1", "False", "(2, 2, 3)", 12), "say which layout it is"),
+        (of("|u1", "False", "(2, 3, 2, 3)", 36), "(N, H, W, 3), and (N, 3, H, W)"),
+        (
+            of("|u1", "False", "(1, 1352123456, 1352123456, 3)", 12),
+            "more than the 1073741824 bytes",
+        ),
         (of("|u1", "False", "(12,)", 12), "expected (N, H, W, 3)"),
         (of("|u1", "False", "()", 1), "expected (N, H, W, 3)"),
         (of("|u1", "False", "(1, 0, 2, 3)", 0), "expected (N, H, W, 3)"),
@@ -139,8 +143,7 @@ fn broken_files_are_refused_mapped_and_streamed() {
     for (shape, data, words) in [
         ("(2, 2, 2, 3)", 23, "truncated: expected"),
         ("(2, 2, 2, 3)", 25, "oversized: expected at most"),
-        // Promises 5.5 exabytes in two ways; neither may allocate them.
-        ("(1, 1352123456, 1352123456, 3)", 12, "truncated"),
+        // Promises 18 exabytes; they may not be allocated.
         ("(1844674407370955, 50, 66, 3)", 12, "truncated"),
     ] {
         let bytes = of("|u1", "False", shape, data);
@@ -177,6 +180,90 @@ fn broken_files_are_refused_mapped_and_streamed() {
             .unwrap()
             .is_none()
     );
+}
+
+#[test]
+fn arrays_behind_each_other_are_one_stream() {
+    let message = |n: usize, first: u8| {
+        let header = of("|u1", "False", &format!("({n}, 1, 2, 3)"), 0);
+        let pixels = (0..n).flat_map(|i| [first + i as u8; 6]);
+        header.into_iter().chain(pixels).collect::<Vec<u8>>()
+    };
+    let bytes = [message(3, 0), message(0, 0), message(2, 3), message(1, 5)].concat();
+    let mut stream = NpyStream::new(Trickle(&bytes), "stdin").unwrap();
+    assert!(stream.is_live());
+    assert_eq!((stream.remaining(), stream.image_size()), (Some(3), Some((1, 2))));
+    let mut sizes = Vec::new();
+    let mut firsts = Vec::new();
+    while let Some(chunk) = stream.next_chunk(2).unwrap() {
+        sizes.push(chunk.len());
+        firsts.extend(chunk.images().map(|image| image[0]));
+    }
+    assert_eq!((sizes, firsts), (vec![2, 1, 2, 1], vec![0, 1, 2, 3, 4, 5]));
+
+    let run = |bytes: &[u8]| NpyStream::new(bytes, "stdin").unwrap().read_all();
+    let other = of("|u1", "False", "(1, 2, 1, 3)", 6);
+    assert_error(
+        run(&[message(1, 0), other].concat()),
+        "stdin",
+        "images of 1 x 2, as in the arrays before",
+    );
+    assert_error(run(&[message(1, 0), vec![7]].concat()), "stdin", "oversized");
+    assert_error(
+        run(&[message(1, 0), vec![0x93]].concat()),
+        "stdin",
+        "ends inside the header",
+    );
+    // The error about a value counts images from the beginning of the stream.
+    let floats = |values: &[f32]| {
+        let header = of("<f4", "False", &format!("({}, 2, 2)", values.len() / 4), 0);
+        let data = values.iter().flat_map(|value| value.to_le_bytes());
+        header.into_iter().chain(data).collect::<Vec<u8>>()
+    };
+    let bytes = [
+        floats(&[0.5; 8]),
+        floats(&[0.5, 0.5, 0.5, 0.5, f32::NAN, 0.0, 0.0, 0.0]),
+    ]
+    .concat();
+    assert_error(run(&bytes), "stdin", "image 3 has the value NaN");
+}
+
+#[test]
+fn a_stream_that_ends_early_gives_its_whole_images_first() {
+    let bytes = of("|u1", "False", "(9, 1, 2, 3)", 29);
+    let mut stream = NpyStream::new(&bytes[..], "stdin").unwrap();
+    assert_eq!(stream.next_chunk(3).unwrap().unwrap().len(), 3);
+    assert_eq!(stream.next_chunk(3).unwrap().unwrap().len(), 1);
+    assert_error(stream.next_chunk(3), "stdin", "truncated: expected 54 bytes, found 29");
+    assert!(stream.next_chunk(3).unwrap().is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_shrinks_while_it_is_read_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    fs::write(&path, of("|u1", "False", "(100, 1, 2, 3)", 600)).unwrap();
+    let mut source = NpyImages::open(&path).unwrap().into_source();
+    assert_eq!(source.next_chunk(10).unwrap().unwrap().len(), 10);
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(100)
+        .unwrap();
+    assert_error(source.next_chunk(10), "x.npy", "truncated");
+}
+
+#[cfg(unix)]
+#[test]
+fn devices_are_refused_by_name() {
+    assert_error(
+        NpyImages::open("/dev/zero"),
+        "/dev/zero",
+        "a device; only regular files and standard input are read",
+    );
+    assert_error(NpyImages::open("/dev"), "/dev", "a folder");
 }
 
 proptest! {

@@ -87,6 +87,8 @@ pub(crate) enum Harmful {
     Apart,
     /// Overlapping the clean scores.
     Overlapping,
+    /// Spread to both sides of the clean scores, with the same median: both distribution functions cross there.
+    Wider,
     /// Nothing is harmful, but the clean instances of the batch score lower than the reference.
     Easier,
 }
@@ -96,6 +98,7 @@ impl Harmful {
         match self {
             Self::Apart => (4.0, 0.5),
             Self::Overlapping => (1.5, 1.0),
+            Self::Wider => (0.0, 3.0),
             Self::Easier => CLEAN,
         }
     }

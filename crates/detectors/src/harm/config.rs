@@ -6,6 +6,12 @@ use super::fraction::check_confidence;
 use crate::drift::check_level;
 use crate::error::DetectorError;
 
+/// The quantiles of the reference's scores at which the excess fraction is judged by default.
+///
+/// At one quantile alone the test is blind to a batch whose scores are spread wider than the reference's, if the two
+/// distribution functions cross there. Harm raises the upper tail, so the quantiles lie at and above the median.
+pub const QUANTILES: [f64; 4] = [0.5, 0.8, 0.9, 0.95];
+
 /// The options of a [`HarmTest`](super::HarmTest), checked when the test is made.
 ///
 /// ```
@@ -24,9 +30,9 @@ pub struct HarmConfig {
     pub min_fraction: f64,
     /// Two-sided confidence level of the interval, strictly between 0 and 1; 0.95 by default.
     pub confidence: f64,
-    /// The quantile of the reference's scores at which the excess fraction is judged, strictly between 0 and 1; the median,
-    /// 0.5, by default.
-    pub quantile: f64,
+    /// The one quantile of the reference's scores at which the excess fraction is judged, strictly between 0 and 1; by default
+    /// it is judged at each of [`QUANTILES`], corrected for their number.
+    pub quantile: Option<f64>,
 }
 
 impl Default for HarmConfig {
@@ -35,7 +41,7 @@ impl Default for HarmConfig {
             level: 0.05,
             min_fraction: 0.1,
             confidence: 0.95,
-            quantile: 0.5,
+            quantile: None,
         }
     }
 }
@@ -59,10 +65,19 @@ impl HarmConfig {
         Self { confidence, ..self }
     }
 
-    /// Sets the quantile of the reference's scores at which the excess fraction is judged.
+    /// Sets the one quantile of the reference's scores at which the excess fraction is judged; `None` judges it at each of
+    /// [`QUANTILES`].
     #[must_use]
-    pub fn quantile(self, quantile: f64) -> Self {
-        Self { quantile, ..self }
+    pub fn quantile(self, quantile: impl Into<Option<f64>>) -> Self {
+        Self {
+            quantile: quantile.into(),
+            ..self
+        }
+    }
+
+    /// Where the excess fraction is judged.
+    pub(super) fn quantiles(&self) -> Vec<f64> {
+        self.quantile.map_or_else(|| QUANTILES.to_vec(), |one| vec![one])
     }
 
     pub(super) fn check(&self) -> Result<(), DetectorError> {
@@ -75,13 +90,13 @@ impl HarmConfig {
                 "between 0 and 1",
             ));
         }
-        if !(self.quantile > 0.0 && self.quantile < 1.0) {
-            return Err(DetectorError::option(
+        match self.quantile {
+            Some(quantile) if !(quantile > 0.0 && quantile < 1.0) => Err(DetectorError::option(
                 "quantile",
-                self.quantile,
+                quantile,
                 "between 0 and 1, both excluded",
-            ));
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -24,12 +24,14 @@ pub struct HarmData {
     pub level: f64,
     /// The excess fraction with its interval, all within 0..=1.
     pub excess_fraction: Interval,
-    /// The two-sided confidence level of that interval.
+    /// The two-sided confidence level of that interval, corrected for the choice among several scores.
     pub confidence: f64,
     /// The least excess fraction that counts as harm.
     pub min_fraction: f64,
     /// The score c at which the excess fraction is judged.
     pub cut: f64,
+    /// The quantile of the reference's scores that c is.
+    pub quantile: f64,
 }
 
 /// What a [`HarmTest`] found out about a batch.
@@ -63,7 +65,15 @@ pub struct HarmOutcome {
 pub struct HarmTest {
     config: HarmConfig,
     reference: Reference,
-    cut: f64,
+    /// Where the excess fraction is judged; at least one place, by rising quantile.
+    cuts: Vec<Cut>,
+}
+
+/// A score at which the excess fraction is judged.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    quantile: f64,
+    score: f64,
     reference_below: usize,
 }
 
@@ -77,13 +87,22 @@ impl HarmTest {
         config.check()?;
         let reference = Reference::new(reference)?;
         let sorted = reference.sorted();
-        let rank = ((config.quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
-        let cut = sorted[rank - 1];
-        let reference_below = sorted.partition_point(|&score| score <= cut);
+        let mut cuts: Vec<Cut> = Vec::new();
+        for quantile in config.quantiles() {
+            let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
+            let score = sorted[rank - 1];
+            // A short reference has one score at several quantiles; judging there twice would only cost level.
+            if cuts.last().is_none_or(|last| last.score < score) {
+                cuts.push(Cut {
+                    quantile,
+                    score,
+                    reference_below: sorted.partition_point(|&other| other <= score),
+                });
+            }
+        }
         Ok(Self {
             config,
-            cut,
-            reference_below,
+            cuts,
             reference,
         })
     }
@@ -100,14 +119,21 @@ impl HarmTest {
             ..
         } = self.config;
         let ks = self.reference.test(batch, Alternative::Greater, Method::Auto)?;
-        let batch_below = batch.iter().filter(|&&score| score <= self.cut).count();
-        let excess_fraction = excess_fraction(
-            batch_below,
-            batch.len(),
-            self.reference_below,
-            self.reference.len(),
-            confidence,
-        )?;
+        let each = 1.0 - (1.0 - confidence) / self.cuts.len() as f64;
+        let mut found: Option<(Cut, Interval)> = None;
+        for &cut in &self.cuts {
+            let below = batch.iter().filter(|&&score| score <= cut.score).count();
+            let n_reference = self.reference.len();
+            let interval = excess_fraction(below, batch.len(), cut.reference_below, n_reference, each)?;
+            if found.is_none_or(|(_, best)| interval.lower > best.lower) {
+                found = Some((cut, interval));
+            }
+        }
+        // A reference has at least one score, so there is at least one cut.
+        let (cut, excess_fraction) = found.ok_or(DetectorError::Empty {
+            what: "the reference",
+            unit: "score",
+        })?;
         let is_significant = ks.p_value < level;
         Ok(HarmOutcome {
             meta: Meta::new("HarmTest", "drift", None),
@@ -120,7 +146,8 @@ impl HarmTest {
                 excess_fraction,
                 confidence,
                 min_fraction,
-                cut: self.cut,
+                cut: cut.score,
+                quantile: cut.quantile,
             },
         })
     }

@@ -15,6 +15,7 @@ pub(crate) enum Part {
     Scores,
     Sweep,
     Compare,
+    Verdict,
     Excess,
     Accuracy,
 }

@@ -9,6 +9,7 @@ mod look;
 mod scores;
 mod sheet;
 mod sweep;
+mod verdict;
 
 use std::path::Path;
 
@@ -47,6 +48,9 @@ pub(crate) fn draw(found: &Findings<'_>, contact: &Contact) -> Vec<Figure> {
     }
     if summary.protocol.scores.len() > 1 {
         figures.extend(compare::figures(summary));
+    }
+    if let Some(comparison) = &summary.comparison {
+        figures.extend(verdict::figures(comparison, summary.protocol.level));
     }
     figures.push(heat::accuracy(summary));
     figures

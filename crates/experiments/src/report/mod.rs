@@ -1,6 +1,7 @@
 //! `report.html`: one self-contained page with everything that a run found.
 
 mod tables;
+mod verdicts;
 mod words;
 
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::figures::{Figure, Part, Strip};
 use crate::format::{percent, range};
 use crate::summary::Summary;
 use tables::Table;
-use words::{comparison, found_from, headline, points, tested};
+use words::{comparison, found_from, headline, points, tested, verdict};
 
 #[derive(Serialize)]
 struct Card {
@@ -202,6 +203,28 @@ fn sections(summary: &Summary, pictures: Pictures<'_>) -> Vec<Section> {
                     figures: drawings(figures, Part::Compare).map(|(_, drawing)| drawing).collect(),
                     ..Default::default()
                 },
+            ],
+        });
+    }
+    if let Some(found) = &summary.comparison {
+        sections.push(Section {
+            id: "verdict",
+            title: "Has the accuracy fallen?",
+            short: "Accuracy test",
+            text: verdict(found),
+            blocks: vec![
+                Block {
+                    tables: verdicts::all(found),
+                    ..Default::default()
+                },
+                Block {
+                    figures: drawings(figures, Part::Verdict).map(|(_, drawing)| drawing).collect(),
+                    ..Default::default()
+                },
+                folded(
+                    "Table: every corruption and severity, naturally corrupted batches",
+                    verdicts::natural(found),
+                ),
             ],
         });
     }

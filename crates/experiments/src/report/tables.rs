@@ -32,7 +32,7 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    fn new(text: impl Into<String>) -> Self {
+    pub(super) fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         Self {
             text,
@@ -41,7 +41,7 @@ impl Cell {
     }
 
     /// A rate with a bar as long behind it.
-    fn bar(rate: Option<Interval>, kind: Kind) -> Self {
+    pub(super) fn bar(rate: Option<Interval>, kind: Kind) -> Self {
         let Some(rate) = rate else { return Self::new("none") };
         let class = match kind {
             Kind::Harmful => "bar harm",
@@ -63,11 +63,11 @@ impl Cell {
     }
 }
 
-fn cells<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<Cell> {
+pub(super) fn cells<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<Cell> {
     texts.into_iter().map(Cell::new).collect()
 }
 
-fn head(names: &[&str]) -> Vec<String> {
+pub(super) fn head(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 

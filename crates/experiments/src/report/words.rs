@@ -3,6 +3,7 @@
 use riptide_detectors::ScoreKind;
 use riptide_stats::ks::Alternative;
 
+use crate::accuracy::Comparison;
 use crate::format::{percent, range};
 use crate::harmfulness::Kind;
 use crate::reading::POWER;
@@ -156,6 +157,23 @@ pub(crate) fn comparison(summary: &Summary) -> Option<String> {
     Some(harm + &choice)
 }
 
+/// What the comparison with the accuracy test is.
+pub(super) fn verdict(found: &Comparison) -> String {
+    let [fit, reference, test] = found.images;
+    format!(
+        "The accuracy test estimates, for each image, the chance that the classifier is wrong, from both networks{}. It was fitted on \
+         {fit} images with all corruptions but those it is judged on{}; {reference} more are the reference, and batches come from \
+         the other {test}. Images are split {} times. What is said here rests on an assumption: that a new corruption is to the \
+         declared ones as each of them is to the others.",
+        if found.views > 1 { " and the mirrored image" } else { "" },
+        match found.declared {
+            0 => String::new(),
+            n => format!(", and with {n} kinds of damage of our own"),
+        },
+        found.params.references
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use riptide_corruptions::Severity;
@@ -200,6 +218,8 @@ mod tests {
             }
         }
         Summary {
+            comparison: None,
+            no_comparison: None,
             dataset: "test".to_owned(),
             provenance: String::new(),
             n_images: 0,

@@ -68,7 +68,7 @@ macro_rules! elements {
         }
     )*};
 }
-elements!(f32, "<f4"; f64, "<f8"; u8, "|u1"; u32, "<u4"; i64, "<i8");
+elements!(f32, "<f4"; f64, "<f8"; u8, "|u1"; u16, "<u2"; u32, "<u4"; i64, "<i8");
 
 /// The bytes of a `.npy` file, version 1.0, C order. `values` should be as many as the product of `shape`.
 pub fn encode<T: Element>(shape: &[usize], values: impl IntoIterator<Item = T>) -> Vec<u8> {

@@ -1,17 +1,24 @@
 //! The configuration of the network that a classifier is distilled into.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::check;
 use crate::architecture::{Architecture, Conv, Dense, Plain};
 use crate::error::ModelError;
 use crate::preprocess::Preprocessing;
+use crate::shrink::Shrink;
+
+/// Most units of its first dense layer: beyond them the layer would be the larger part of the network.
+const MOST_UNITS: usize = 512;
 
 /// The configuration of a distilled network: the small convolutional network that model distillation trains to mimic a classifier.
 ///
 /// The network is one to three convolutions of stride 2 with `n_filters1`, `n_filters1 / 2` and `n_filters1 / 4` filters (the first with no
 /// activation, the others with ReLU), a dense layer of `n_dense` units with no activation, and a dense layer of `n_classes` units. The
 /// default is the distilled network of the published model distillation example.
+///
+/// Images that are larger than those of the published example can be made smaller first, see [`Self::shrink`].
 ///
 /// ```
 /// use riptide_models::DistilledCnnConfig;
@@ -39,8 +46,17 @@ pub struct DistilledCnnConfig {
     pub height: usize,
     /// Width of the images in pixels.
     pub width: usize,
-    /// What raw images go through before the network.
+    /// By how much images are made smaller before anything else: height and width are divided by this number and rounded up, and each
+    /// value becomes the mean over the area that it covers. 1, the default, leaves them as they are, and is not written to `config.json`.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shrink: usize,
+    /// What raw images go through before the network, after they were made smaller.
     pub preprocessing: Preprocessing,
+}
+
+/// Networks of the time before `shrink` have no such key, and their digests are to stay.
+fn is_one(shrink: &usize) -> bool {
+    *shrink == 1
 }
 
 impl Default for DistilledCnnConfig {
@@ -55,12 +71,88 @@ impl Default for DistilledCnnConfig {
             n_classes: 10,
             height: 32,
             width: 32,
+            shrink: 1,
             preprocessing: Preprocessing::default(),
         }
     }
 }
 
 impl DistilledCnnConfig {
+    /// A network sized by its images and classes, with all else as published.
+    ///
+    /// Images are made smaller by the whole factor that brings their longer side nearest to the published 32 pixels: three small kernels see
+    /// 22 pixels together, which of a larger image is too small a part. The first dense layer has a unit for each class, at least the published 40 and at most 512, because no
+    /// activation follows it: with fewer units than classes the network could not give all classes independent answers. For 32 x 32 pixels
+    /// and up to 40 classes this is the published network.
+    ///
+    /// ```
+    /// use riptide_models::DistilledCnnConfig;
+    /// assert_eq!(DistilledCnnConfig::sized(10, (32, 32)), DistilledCnnConfig::default());
+    /// let large = DistilledCnnConfig::sized(1000, (224, 224));
+    /// assert_eq!((large.shrink, large.inner_size(), large.n_dense), (7, (32, 32), 512));
+    /// ```
+    #[must_use]
+    pub fn sized(n_classes: usize, (height, width): (usize, usize)) -> Self {
+        let published = Self::default();
+        Self {
+            n_classes,
+            height,
+            width,
+            shrink: (height.max(width) + published.width / 2)
+                .div_euclid(published.width)
+                .max(1),
+            n_dense: n_classes.clamp(published.n_dense, MOST_UNITS),
+            ..published
+        }
+    }
+
+    /// Height and width of the images after they were made smaller: what the first convolution sees.
+    #[must_use]
+    pub fn inner_size(&self) -> (usize, usize) {
+        self.shrunk().output_size()
+    }
+
+    /// The network behind the shrinking: the same layers, for images that [`Self::shrink_images`] made smaller. Both take the same
+    /// parameters, so one can be trained in place of the other.
+    #[must_use]
+    pub fn inner(&self) -> Self {
+        let (height, width) = self.inner_size();
+        Self {
+            height,
+            width,
+            shrink: 1,
+            ..self.clone()
+        }
+    }
+
+    /// Makes raw images smaller as the network does: u8 (n, `height`, `width`, 3) to u8 (n, inner height, inner width, 3), row-major.
+    ///
+    /// # Errors
+    /// [`ModelError::Images`] if the bytes are not a whole number of images.
+    pub fn shrink_images(&self, pixels: &[u8]) -> Result<Vec<u8>, ModelError> {
+        let shrink = self.shrunk();
+        let (from, to) = (shrink.input_len().max(1), shrink.output_len().max(1));
+        if !pixels.len().is_multiple_of(from) {
+            return Err(ModelError::Images {
+                found: format!("slice of {} bytes", pixels.len()),
+                expected: format!("a multiple of the {from} bytes of an image"),
+            });
+        }
+        let mut small = vec![0; pixels.len() / from * to];
+        let images = small.par_chunks_exact_mut(to).zip(pixels.par_chunks_exact(from));
+        images.for_each(|(small, image)| shrink.apply(image, small));
+        Ok(small)
+    }
+
+    /// How raw images become smaller.
+    pub(super) fn shrunk(&self) -> Shrink {
+        Shrink {
+            height: self.height,
+            width: self.width,
+            factor: self.shrink.max(1),
+        }
+    }
+
     /// The number of values of the last convolution's output for one image, which the first dense layer takes in the order (height, width,
     /// channels).
     pub fn flat_size(&self) -> usize {
@@ -86,12 +178,13 @@ impl DistilledCnnConfig {
         check::range("n_classes", self.n_classes, 2, check::MAX_SIZE)?;
         check::range("height", self.height, 1, check::MAX_SIZE)?;
         check::range("width", self.width, 1, check::MAX_SIZE)?;
+        check::range("shrink", self.shrink, 1, check::MAX_SIZE)?;
         self.preprocessing.validate()?;
         check::total(&self.architecture().parameters())
     }
 
     fn convs(&self) -> Vec<Conv> {
-        let (mut inputs, mut size) = (3, [self.height, self.width]);
+        let (mut inputs, mut size) = (3, <[usize; 2]>::from(self.inner_size()));
         let kernels = [self.kernel1, self.kernel2, self.kernel3];
         let layers = kernels.into_iter().take(self.n_conv_layers).enumerate();
         layers

@@ -6,7 +6,7 @@ mod onnx;
 mod resnet;
 
 pub use distilled::DistilledCnnConfig;
-pub use onnx::{Layout, OnnxConfig, OnnxOptions, Output};
+pub use onnx::{Device, Engine, InputType, Layout, OnnxConfig, OnnxOptions, Output};
 pub use resnet::ResNetConfig;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::architecture::{Architecture, Parameter};
 use crate::error::ModelError;
 use crate::input::Input;
 use crate::preprocess::Preprocessing;
+use crate::shrink::Shrink;
 
 /// The configuration of any network, as `config.json` holds it under the tag `architecture`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ impl NetworkConfig {
         match self {
             Self::ResNet(config) => config.validate(),
             Self::DistilledCnn(config) => config.validate(),
-            Self::Onnx(config) => config.preprocessing.validate(),
+            Self::Onnx(config) => config.validate(),
         }
     }
 
@@ -68,6 +69,14 @@ impl NetworkConfig {
         Input {
             height,
             width,
+            shrink: match self {
+                Self::DistilledCnn(config) => config.shrunk(),
+                _ => Shrink::none(height, width),
+            },
+            channels: match self {
+                Self::Onnx(config) => config.channels,
+                _ => 3,
+            },
             n_classes,
             preprocessing,
         }

@@ -5,11 +5,11 @@ mod keras;
 pub(crate) mod safetensors;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use riptide_files::{FileError, atomic};
+use riptide_files::{FileError, atomic, regular};
 
 use crate::config::{NetworkConfig, OnnxOptions};
 use crate::error::ModelError;
@@ -28,7 +28,8 @@ const HDF5_SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// What was read.
 pub(crate) enum Contents {
-    Layers(NetworkConfig, Weights),
+    /// With the digest that the network had when it was saved, if the file says it.
+    Layers(NetworkConfig, Weights, Option<String>),
     Onnx(OnnxClassifier),
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn read(path: &Path) -> Result<Contents, ModelError> {
 /// Whether the file begins as HDF5 files do.
 fn is_hdf5(path: &Path) -> Result<bool, ModelError> {
     let mut start = Vec::new();
-    let file = File::open(path).map_err(FileError::on("read", path))?;
+    let (file, _) = regular::open(path)?;
     file.take(HDF5_SIGNATURE.len() as u64)
         .read_to_end(&mut start)
         .map_err(FileError::on("read", path))?;
@@ -72,7 +73,7 @@ fn read_keras(path: &Path) -> Result<Contents, ModelError> {
         return Err(ModelError::NotHdf5 { path: path.into() });
     }
     let (config, weights) = keras::read(path)?;
-    Ok(Contents::Layers(config, weights))
+    Ok(Contents::Layers(config, weights, None))
 }
 
 #[cfg(not(feature = "keras"))]
@@ -86,16 +87,19 @@ fn read_keras(path: &Path) -> Result<Contents, ModelError> {
 
 fn read_folder(folder: &Path) -> Result<Contents, ModelError> {
     let path = folder.join(CONFIG_FILE);
-    if !path.is_file() {
+    if !path.exists() {
         return Err(ModelError::NotANetwork {
             path: folder.into(),
             message: format!("is a folder without {CONFIG_FILE}, so it does not hold a network"),
         });
     }
-    let json = fs::read(&path).map_err(FileError::on("read", &path))?;
+    let json = regular::read(&path, regular::TEXT)?;
     match parse_config(&json, &path)? {
         NetworkConfig::Onnx(config) => OnnxClassifier::load_as(&folder.join(ONNX_FILE), config).map(Contents::Onnx),
-        config => Ok(Contents::Layers(config, Weights::load(folder.join(WEIGHTS_FILE))?)),
+        config => {
+            let (weights, seal) = Weights::load_sealed(&folder.join(WEIGHTS_FILE))?;
+            Ok(Contents::Layers(config, weights, seal))
+        }
     }
 }
 
@@ -105,7 +109,10 @@ pub(crate) fn parse_config(json: &[u8], path: &Path) -> Result<NetworkConfig, Mo
         path: path.into(),
         source,
     })?;
-    config.validate()?;
+    config.validate().map_err(|error| ModelError::InConfigFile {
+        path: path.into(),
+        source: Box::new(error),
+    })?;
     Ok(config)
 }
 

@@ -71,6 +71,7 @@ impl PairPlan {
             return Err(pair("size of images", format!("{a:?}"), format!("{b:?}")));
         }
         let shared = first.geometry.image == second.geometry.image
+            && first.geometry.shrink == second.geometry.shrink
             && first.geometry.preprocessing == second.geometry.preprocessing;
         Ok(Self {
             classifier: first,

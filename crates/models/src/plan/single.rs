@@ -93,12 +93,14 @@ impl Plan {
             None => return Err(ModelError::Opaque { operation: "planning" }),
         };
         let Input {
+            shrink,
             n_classes,
             preprocessing,
             ..
         } = config.input();
         let geometry = Geometry {
             image,
+            shrink,
             n_classes,
             preprocessing,
             group,
@@ -118,7 +120,7 @@ impl Plan {
 
     /// Height and width of the images.
     pub fn input_size(&self) -> (usize, usize) {
-        (self.geometry.image.height, self.geometry.image.width)
+        (self.geometry.shrink.height, self.geometry.shrink.width)
     }
 
     /// The instructions that the layers use.
@@ -134,7 +136,8 @@ impl Plan {
         self.run(Images::Raw(images), true)
     }
 
-    /// Class probabilities, (n, n_classes), of preprocessed images, f32 (n, 3, height, width), row-major.
+    /// Class probabilities, (n, n_classes), of preprocessed images, f32 (n, 3, height, width), row-major; of a network that makes its images
+    /// smaller, with the smaller height and width.
     ///
     /// # Errors
     /// [`ModelError::Images`] if the floats are not a whole number of images.

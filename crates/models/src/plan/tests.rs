@@ -113,6 +113,12 @@ fn distilled_networks() -> Vec<DistilledCnnConfig> {
             kernel3: 2,
             n_classes: 4,
             n_dense: 3,
+            ..base.clone()
+        },
+        DistilledCnnConfig {
+            height: 70,
+            width: 83,
+            shrink: 4,
             ..base
         },
     ]
@@ -186,6 +192,43 @@ fn a_pair_gives_each_networks_own_numbers_for_any_threads_and_batch() {
     assert_eq!((one.0.as_slice(), one.1.as_slice()), (&whole.0[..10], &whole.1[..10]));
     assert_eq!(run(2, &[]), (Vec::new(), Vec::new()));
     assert!(pair.predict_proba(&images[1..]).is_err());
+}
+
+#[test]
+fn a_network_that_makes_images_smaller_is_its_inner_network_on_smaller_images() {
+    let config = distilled_networks().pop().unwrap();
+    let values = weights(&config.clone().into(), 3);
+    let raw = images(5, 70, 83);
+    let network = Network::new(config.clone(), values.clone()).unwrap();
+    let inner = Network::new(config.inner(), values.clone()).unwrap();
+    assert_eq!((network.input_size(), inner.input_size()), ((70, 83), (18, 21)));
+    let small = config.shrink_images(&raw).unwrap();
+    assert_eq!(
+        network.predict_proba(&raw, |_| ()).unwrap(),
+        inner.predict_proba(&small, |_| ()).unwrap()
+    );
+    assert!(config.shrink_images(&raw[1..]).is_err());
+    // In a pair with a classifier that takes the images as they are.
+    let classifier: NetworkConfig = ResNetConfig {
+        depth: 8,
+        n_filters1: 4,
+        height: 70,
+        width: 83,
+        ..Default::default()
+    }
+    .into();
+    let others = weights(&classifier, 4);
+    let simd = Simd::best();
+    let pair = PairPlan::new((&classifier, &others), (&config.into(), &values), simd).unwrap();
+    let (p, q) = pair.predict_proba(&raw).unwrap();
+    assert_eq!(
+        p,
+        Plan::new(&classifier, &others, simd)
+            .unwrap()
+            .predict_proba(&raw)
+            .unwrap()
+    );
+    assert_close(&q, &network.predict_proba(&raw, |_| ()).unwrap(), "distilled");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::trainer::{EpochSummary, Trainer};
 use super::vectors::{Vectors, vector};
 use crate::config::NetworkConfig;
 use crate::error::ModelError;
-use crate::formats::safetensors::write;
+use crate::formats::safetensors::write_sealed;
 
 const VERSION: u32 = 1;
 const KEY: &str = "riptide";
@@ -45,27 +45,26 @@ impl Trainer {
             path: path.into(),
             source,
         })?;
-        write(
+        write_sealed(
             path,
             &self.vectors().map(|(name, values)| vector(name, values)),
-            Some((KEY, json)),
+            (KEY, json),
         )
     }
 
     /// Goes on from a checkpoint of the same network, recipe and data.
     ///
     /// # Errors
-    /// [`ModelError::File`] and [`ModelError::Safetensors`] if it cannot be read, [`ModelError::Checkpoint`] if it belongs to another
+    /// [`ModelError::File`] and [`ModelError::Safetensors`] if it cannot be read, [`ModelError::Changed`] if it is not as it was written, [`ModelError::Checkpoint`] if it belongs to another
     /// training.
     pub fn resume(&mut self, path: impl AsRef<Path>, data: &str) -> Result<(), ModelError> {
         let path = path.as_ref();
-        let file = Vectors::read(path)?;
+        let file = Vectors::read(path, KEY)?;
         let other = |what: &'static str| ModelError::Checkpoint {
             path: path.into(),
             what,
         };
-        let text = file.metadata(KEY)?.ok_or_else(|| other("format"))?;
-        let header: Header = serde_json::from_str(&text).map_err(|_| other("format"))?;
+        let header: Header = serde_json::from_str(file.entry()).map_err(|_| other("format"))?;
         if header.version != VERSION {
             return Err(other("format"));
         }

@@ -15,16 +15,20 @@ pub enum Augmentation {
     /// Half of them mirrored, and all shifted by -4, 0 or 4 pixels each way, the image's border repeated: eighteen versions of an image, few enough
     /// to keep a classifier's answers to all of them.
     ShiftFlip,
+    /// Half of them mirrored, and all shifted by up to 4 pixels each way, the image's border repeated. A classifier is asked about each image and
+    /// its mirror image only, and its answer stands for every shift: a shift of a few pixels seldom changes what is in a picture, and the
+    /// classifier, often the slowest part, has two versions to look at. Against learning few images by heart.
+    JitterFlip,
     /// Half of them mirrored, and all shifted by up to 4 pixels each way, with zeros coming in (He et al. 2015, section 4.2).
     CropFlip,
 }
 
 impl Augmentation {
-    /// How many versions of an image there are, the image itself first; none if there are too many to list.
+    /// How many versions of an image a classifier is asked about, the image itself first; none if there are too many to list.
     pub fn versions(self) -> Option<usize> {
         match self {
             Self::None => Some(1),
-            Self::Flip => Some(2),
+            Self::Flip | Self::JitterFlip => Some(2),
             Self::ShiftFlip => Some(18),
             Self::CropFlip => None,
         }

@@ -41,17 +41,19 @@ impl Variation {
         }
         let mut rng = rng();
         let is_mirrored = rng.random();
+        let mut shifted = |version| Self {
+            version,
+            is_mirrored,
+            down: rng.random_range(0..=2 * SHIFT),
+            right: rng.random_range(0..=2 * SHIFT),
+        };
         match augmentation.versions() {
+            None => shifted(0),
+            Some(_) if augmentation == Augmentation::JitterFlip => shifted(usize::from(is_mirrored)),
             Some(versions) if versions > 2 => {
                 Self::of(2 * rng.random_range(0..versions / 2) + usize::from(is_mirrored))
             }
             Some(_) => Self::of(usize::from(is_mirrored)),
-            None => Self {
-                version: 0,
-                is_mirrored,
-                down: rng.random_range(0..=2 * SHIFT),
-                right: rng.random_range(0..=2 * SHIFT),
-            },
         }
     }
 
@@ -122,7 +124,21 @@ pub(super) fn row_gradient(logits: &[f32], target: Target<'_>, n: usize, d: &mut
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use super::*;
+
+    #[test]
+    fn a_shift_keeps_the_answer_of_the_image_or_its_mirror() {
+        let draw = |seed| Variation::draw(Augmentation::JitterFlip, || ChaCha8Rng::seed_from_u64(seed));
+        let all: Vec<Variation> = (0..400).map(draw).collect();
+        assert!(all.iter().all(|v| v.version == usize::from(v.is_mirrored)));
+        for shift in 0..=2 * SHIFT {
+            assert!(all.iter().any(|v| v.down == shift) && all.iter().any(|v| v.right == shift));
+        }
+        let mirrored = all.iter().filter(|v| v.is_mirrored).count();
+        assert!((150..250).contains(&mirrored), "{mirrored}");
+    }
 
     #[test]
     fn a_version_is_the_image_mirrored_and_shifted() {

@@ -9,7 +9,7 @@ use super::sample::Variation;
 use super::trainer::Targets;
 use super::vectors::{Vectors, vector};
 use crate::error::ModelError;
-use crate::formats::safetensors::write;
+use crate::formats::safetensors::write_sealed;
 use crate::network::Network;
 
 const DATA: &str = "riptide.data";
@@ -93,24 +93,21 @@ impl Teaching {
     /// [`ModelError::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>, data: &str) -> Result<(), ModelError> {
         let path = path.as_ref();
-        write(
-            path,
-            &[vector(NAME, &self.probabilities)],
-            Some((DATA, data.to_owned())),
-        )
+        write_sealed(path, &[vector(NAME, &self.probabilities)], (DATA, data.to_owned()))
     }
 
     /// The answers that were [saved](Teaching::save) for the same data; `None` if the file is missing or holds others.
     ///
     /// # Errors
-    /// [`ModelError::File`] and [`ModelError::Safetensors`] if a file is there but cannot be read.
+    /// [`ModelError::File`] and [`ModelError::Safetensors`] if a file is there but cannot be read, [`ModelError::Changed`]
+    /// if it is not as it was written.
     pub fn load(path: impl AsRef<Path>, data: &str) -> Result<Option<Self>, ModelError> {
         let path = path.as_ref();
         if !path.exists() {
             return Ok(None);
         }
-        let file = Vectors::read(path)?;
-        if file.metadata(DATA)?.is_none_or(|found| found != data) {
+        let file = Vectors::read(path, DATA)?;
+        if file.entry() != data {
             return Ok(None);
         }
         let probabilities = file.floats(&[NAME])?.and_then(|mut read| read.pop());

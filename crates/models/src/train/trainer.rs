@@ -16,6 +16,7 @@ use crate::config::NetworkConfig;
 use crate::error::ModelError;
 use crate::input::Input;
 use crate::network::Network;
+use crate::shrink::Shrink;
 use crate::weights::Weights;
 
 /// What a network is to learn from each image.
@@ -323,10 +324,11 @@ impl Trainer {
         let Input {
             height,
             width,
+            shrink,
             preprocessing,
             ..
         } = self.config.input();
-        let bytes = 3 * height * width;
+        let bytes = shrink.input_len();
         // Versions that can be counted have their answers kept, so they repeat the border, as the classifier saw them; crops bring in zeros,
         // and zeros come in after the scaling (He et al. 2015), so the table is that of the whole image.
         let versions = self.recipe.augmentation.versions();
@@ -334,17 +336,21 @@ impl Trainer {
         input.resize(batch.len());
         let (shape, images) = input.images_mut();
         images.zip(batch.par_iter().zip(variations)).for_each_init(
-            || vec![0; bytes],
-            |varied, (out, (&image, variation))| {
+            || (vec![0; bytes], vec![0; shrink.output_len()]),
+            |(varied, small), (out, (&image, variation))| {
                 let image = &pixels[image * bytes..(image + 1) * bytes];
+                let (inner_height, inner_width) = shrink.output_size();
                 if versions.is_some() {
                     variation.apply(image, height, width, varied);
-                    let table = preprocessing.table(varied);
+                    let seen = preprocessing.arrange(smaller(&shrink, varied, small));
+                    let table = preprocessing.table(&seen);
                     write_image(&shape, out, |y, x, c| {
-                        table[c][usize::from(varied[(y * width + x) * 3 + c])]
+                        table[c][usize::from(seen[(y * inner_width + x) * 3 + c])]
                     });
                 } else {
-                    let table = preprocessing.table(image);
+                    let (height, width) = (inner_height, inner_width);
+                    let image = preprocessing.arrange(smaller(&shrink, image, small));
+                    let table = preprocessing.table(&image);
                     write_image(&shape, out, |y, x, c| match variation.source(y, x, height, width) {
                         Some((y, x)) => table[c][usize::from(image[(y * width + x) * 3 + c])],
                         None => 0.0,
@@ -372,4 +378,13 @@ impl Trainer {
             }
         }
     }
+}
+
+/// An image as the first layer sees it: made smaller in `memory`, if it is to be.
+fn smaller<'a>(shrink: &Shrink, image: &'a [u8], memory: &'a mut [u8]) -> &'a [u8] {
+    if shrink.factor == 1 {
+        return image;
+    }
+    shrink.apply(image, memory);
+    memory
 }

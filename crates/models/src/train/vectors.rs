@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use riptide_files::FileError;
+use riptide_files::regular;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::ModelError;
-use crate::formats::safetensors::{Array, fault};
+use crate::formats::safetensors::{Array, fault, unsealed};
 
-/// A vector, as [`write`](crate::formats::safetensors::write) takes it.
+/// A vector, as [`write_sealed`](crate::formats::safetensors::write_sealed) takes it.
 pub(super) fn vector<'a>(name: &'a str, values: &[f32]) -> Array<'a> {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     (name, vec![values.len()], bytes)
@@ -18,18 +18,20 @@ pub(super) fn vector<'a>(name: &'a str, values: &[f32]) -> Array<'a> {
 pub(super) struct Vectors<'a> {
     path: &'a Path,
     bytes: Vec<u8>,
+    entry: String,
 }
 
 impl<'a> Vectors<'a> {
-    pub(super) fn read(path: &'a Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(FileError::on("read", path))?;
-        Ok(Self { path, bytes })
+    /// Reads a file that was written with this entry of metadata, and compares it with its digest.
+    pub(super) fn read(path: &'a Path, key: &str) -> Result<Self, ModelError> {
+        let bytes = regular::read(path, regular::NUMBERS)?;
+        let entry = unsealed(&bytes, key, path)?;
+        Ok(Self { path, bytes, entry })
     }
 
-    /// An entry of the metadata, if it is there.
-    pub(super) fn metadata(&self, key: &str) -> Result<Option<String>, ModelError> {
-        let (_, metadata) = SafeTensors::read_metadata(&self.bytes).map_err(fault(self.path))?;
-        Ok(metadata.metadata().as_ref().and_then(|all| all.get(key)).cloned())
+    /// The entry of metadata.
+    pub(super) fn entry(&self) -> &str {
+        &self.entry
     }
 
     /// The vectors of these names, in the order of the names; `None` if one is not of f32.

@@ -1,20 +1,18 @@
 //! The files of a monitor's folder, by name and digest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Component, Path};
 
-use riptide_files::{FileError, digest};
+use riptide_files::{FileError, digest, regular};
 
 use crate::error::{Error, Result};
 
-/// Bytes that a JSON file of a monitor may have.
-const MAX_JSON: u64 = 16 << 20;
-
 /// Digests of every file under `root` but those named, by path relative to it.
 pub(super) fn digests(root: &Path, without: &[&str]) -> Result<BTreeMap<String, String>> {
-    let names = list(root)?.into_iter().filter(|name| !without.contains(&name.as_str()));
+    let names = list(root)?
+        .into_iter()
+        .filter(|name| !name.ends_with('/') && !without.contains(&name.as_str()));
     names
         .map(|name| {
             let digest = digest::of_file(root.join(&name))?;
@@ -36,6 +34,11 @@ pub(super) fn check(dir: &Path, manifest: &Path, files: &BTreeMap<String, String
     only(dir, files, without)?;
     for (name, expected) in files {
         let path = dir.join(name);
+        let (_, length) = regular::open(&path)?;
+        if length > regular::NUMBERS {
+            let reason = format!("is {length} bytes long; it is no file of a monitor");
+            return Err(Error::malformed(path, reason));
+        }
         let found = digest::of_file(&path)?;
         if &found != expected {
             return Err(Error::Changed {
@@ -63,25 +66,18 @@ pub(super) fn only(dir: &Path, files: &BTreeMap<String, String>, without: &[&str
 
 /// The text of a JSON file of a monitor.
 pub(super) fn read_json(path: &Path) -> Result<String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(FileError::on("read", path))?;
-    let mut limited = file.take(MAX_JSON + 1);
-    limited.read_to_string(&mut text).map_err(FileError::on("read", path))?;
-    if text.len() as u64 > MAX_JSON {
-        return Err(Error::malformed(
-            path,
-            format!("is larger than {MAX_JSON} bytes; it is no file of a monitor"),
-        ));
-    }
-    Ok(text)
+    Ok(regular::read_text(path, regular::TEXT)?)
 }
 
-/// Paths of every file under `root`, relative to it, `/` between their parts, sorted.
+/// Paths of every file under `root`, relative to it, `/` between their parts, sorted; of an empty folder, its own with `/` behind
+/// it.
 fn list(root: &Path) -> Result<BTreeSet<String>> {
     let mut files = BTreeSet::new();
     let mut folders = vec![(root.to_path_buf(), String::new())];
     while let Some((folder, prefix)) = folders.pop() {
+        let mut is_empty = true;
         for entry in fs::read_dir(&folder).map_err(FileError::on("read", &folder))? {
+            is_empty = false;
             let entry = entry.map_err(FileError::on("read", &folder))?;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             let kind = entry.file_type().map_err(FileError::on("read", entry.path()))?;
@@ -90,6 +86,9 @@ fn list(root: &Path) -> Result<BTreeSet<String>> {
             } else {
                 files.insert(name);
             }
+        }
+        if is_empty && !prefix.is_empty() {
+            files.insert(prefix);
         }
     }
     Ok(files)

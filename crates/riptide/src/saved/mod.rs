@@ -6,9 +6,12 @@
 //! | `options.json` | the [`Options`], free to edit |
 //! | `reference_scores.npy` | the reference's scores, f64 (N,) |
 //! | `reference_answers.npy` | the class that the classifier and the distilled network gave each image, u32 (N, 2) |
+//! | `reference_confidences.npy` | the classifier's largest probability for each image, f32 (N,) |
+//! | `calibration.json`, `calibration.npy` | of a calibrated monitor: the models, and what those that did not see a family say of it; see `encoding` |
 //! | `classifier/`, `distilled/` | the networks, in their own format |
 //! | `probe_images.npy`, `probe_probabilities.npy` | in place of `classifier/` if that is a function: a few images of the reference, u8 (n, H, W, 3), and what it answered, f32 (n, n_classes) |
 
+mod calibration;
 mod folder;
 mod version1;
 
@@ -17,23 +20,26 @@ use std::fs;
 use std::path::Path;
 
 use riptide_datasets::ImageSet;
-use riptide_detectors::Answers;
-use riptide_files::{self as files, FileError, atomic, digest, npy};
+use riptide_detectors::{Answers, DetectorError};
+use riptide_files::{self as files, FileError, atomic, digest, npy, regular};
 use riptide_models::Network;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::{Classifier, Pair};
+use crate::classifier::Classifier;
 use crate::encoding;
 use crate::error::{Error, Result};
 use crate::facts::{ClassifierFacts, Facts};
-use crate::monitor::{Monitor, Parts, Probe};
+use crate::monitor::{Monitor, Parts};
 use crate::options::Options;
+use crate::pair::Pair;
+use crate::probe::Probe;
 
 /// The file that says what a monitor's folder holds.
 const MANIFEST: &str = "monitor.json";
 const OPTIONS: &str = "options.json";
 const SCORES: &str = "reference_scores.npy";
 const ANSWERS: &str = "reference_answers.npy";
+const CONFIDENCES: &str = "reference_confidences.npy";
 const CLASSIFIER: &str = "classifier";
 const DISTILLED: &str = "distilled";
 const PROBE_IMAGES: &str = "probe_images.npy";
@@ -75,6 +81,12 @@ impl Monitor {
             write(&root.join(SCORES), &encoding::scores(self.reference_scores()))?;
             if let Some(answers) = self.reference_answers() {
                 write(&root.join(ANSWERS), &encoding::answers(answers))?;
+            }
+            if let Some(confidences) = self.reference_confidences() {
+                write(&root.join(CONFIDENCES), &encoding::confidences(confidences))?;
+            }
+            if let Some(calibration) = self.calibration() {
+                calibration::write(root, calibration)?;
             }
             if let Some(network) = self.pair().network() {
                 network.save(root.join(CLASSIFIER))?;
@@ -158,7 +170,26 @@ impl Monitor {
     }
 }
 
+/// Loads the monitor that is there now. If another one takes its place meanwhile, files of both are read: then it is the other
+/// one that is loaded. What was read is compared with the manifest, so that the two are never mixed; only the options have no
+/// digest, and are taken as read with the manifest that is there before and after.
 fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
+    const TRIES: usize = 20;
+    let now = || fs::read(dir.join(MANIFEST)).ok();
+    for _ in 1..TRIES {
+        if fs::metadata(dir.join(MANIFEST)).is_ok_and(|found| !found.is_file() || found.len() > regular::TEXT) {
+            break;
+        }
+        let before = now();
+        let loaded = load_once(dir, own.clone());
+        if now() == before {
+            return loaded;
+        }
+    }
+    load_once(dir, own)
+}
+
+fn load_once(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
     let path = dir.join(MANIFEST);
     if !path.is_file() {
         // A save that was cut off may have put the folder aside.
@@ -191,6 +222,14 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             })
         }
     };
+    let confidences = match &facts.reference.confidences {
+        None => None,
+        Some(digest) => Some(read_array::<f32>(&dir.join(CONFIDENCES), digest, 1)?),
+    };
+    let calibration = match &facts.calibration {
+        None => None,
+        Some(facts) => Some(calibration::read(dir, facts)?),
+    };
     let distilled = Network::load(dir.join(DISTILLED))?;
     let (classifier, probe) = match (&facts.classifier, own) {
         (ClassifierFacts::Network(_), None) => (Network::load(dir.join(CLASSIFIER))?.into(), None),
@@ -198,6 +237,16 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             return Err(Error::malformed(
                 dir,
                 "holds its classifier; load it without giving one",
+            ));
+        }
+        (ClassifierFacts::Logged, None) => {
+            let [height, width] = facts.input_size;
+            (Classifier::logged(facts.class_names.len(), (height, width)), None)
+        }
+        (ClassifierFacts::Logged, Some(_)) => {
+            return Err(Error::malformed(
+                dir,
+                "was fitted to logged probabilities; load it without giving a classifier",
             ));
         }
         (ClassifierFacts::Function(_), None) => {
@@ -215,7 +264,7 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             "classifier",
             match &facts.classifier {
                 ClassifierFacts::Network(digest) => Some(digest),
-                ClassifierFacts::Function(_) => None,
+                ClassifierFacts::Function(_) | ClassifierFacts::Logged => None,
             },
             classifier.network().map(Network::digest).unwrap_or_default(),
         ),
@@ -227,13 +276,21 @@ fn load(dir: &Path, own: Option<Classifier>) -> Result<Monitor> {
             return Err(Error::FactChanged { path, fact, reason });
         }
     }
-    Monitor::from_parts(Parts {
+    let parts = Parts {
         facts,
         options,
         pair: Pair::new(classifier, distilled)?,
         scores,
         answers,
+        confidences,
+        calibration,
         probe,
+    };
+    Monitor::from_parts(parts).map_err(|error| match error {
+        Error::Option { .. } | Error::Detector(DetectorError::InvalidOption { .. }) => {
+            Error::malformed(dir.join(OPTIONS), error.to_string())
+        }
+        other => other,
     })
 }
 
@@ -257,7 +314,27 @@ fn manifest(dir: &Path) -> Result<Manifest> {
             format!("format version {version}; this program reads versions 1 and {VERSION}: update it, or fit again");
         return Err(Error::malformed(&path, reason));
     }
-    serde_json::from_str(&text).map_err(|error| bad_json(&path, &error))
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|error| bad_json(&path, &error))?;
+    // A folder is replaced if it holds nothing but what its manifest lists, so that the list must not be anybody's.
+    match manifest.files.keys().find(|name| !is_known(name)) {
+        None => Ok(manifest),
+        Some(other) => {
+            let reason = format!("lists the file `{other}`, which no monitor has; restore the file, or fit again");
+            Err(Error::malformed(&path, reason))
+        }
+    }
+}
+
+/// Whether a monitor may have a file of this name, besides the manifest and the options.
+fn is_known(name: &str) -> bool {
+    use riptide_models::{CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE};
+    let own = [SCORES, ANSWERS, CONFIDENCES, PROBE_IMAGES, PROBE_PROBABILITIES];
+    match name.split_once('/') {
+        None => own.contains(&name) || calibration::FILES.contains(&name),
+        Some((folder, file)) => {
+            [CLASSIFIER, DISTILLED].contains(&folder) && [CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE].contains(&file)
+        }
+    }
 }
 
 /// The options of a saved monitor; the default ones if the file is missing.
@@ -271,7 +348,7 @@ fn options(dir: &Path) -> Result<Options> {
 
 /// The values of a saved array whose rows have `width` values, after comparing its digest with the sealed one.
 fn read_array<T: npy::Element>(path: &Path, sealed: &str, width: usize) -> Result<Vec<T>> {
-    let bytes = fs::read(path).map_err(FileError::on("read", path))?;
+    let bytes = regular::read(path, regular::NUMBERS)?;
     let found = digest::of_bytes(&bytes);
     if found != sealed {
         return Err(Error::Changed {

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use riptide_detectors::{Answers, Loss, ScoreKind};
-use riptide_files::{FileError, npy};
+use riptide_files::{npy, regular};
 use riptide_models::Network;
 use riptide_models::preprocess::Preprocessing;
 use riptide_stats::ks::Alternative;
 use serde::Deserialize;
 
 use super::{CLASSIFIER, DISTILLED, bad_json, folder};
-use crate::classifier::Pair;
 use crate::error::{Error, Result};
 use crate::monitor::{Monitor, Parts, facts_of};
 use crate::options::Options;
+use crate::pair::Pair;
 
 pub(super) const MANIFEST: &str = "detector.json";
 const SCORES: &str = "x_ref.npy";
@@ -161,16 +161,18 @@ pub(super) fn load(dir: &Path) -> Result<Monitor> {
         alternative: detector.alternative,
         least_excess_fraction: detector.harm.min_fraction,
         confidence: detector.harm.confidence,
-        quantile: detector.harm.quantile,
+        quantile: Some(detector.harm.quantile),
         threshold: detector.threshold,
         ..Options::default()
     };
     Monitor::from_parts(Parts {
-        facts: facts_of(&pair, detector.class_names, &scores, answers.as_ref(), None, None),
+        facts: facts_of(&pair, detector.class_names, &scores, answers.as_ref(), None, None, None),
         options,
         pair,
         scores,
         answers,
+        confidences: None,
+        calibration: None,
         probe: None,
     })
 }
@@ -189,7 +191,7 @@ fn parse(dir: &Path) -> Result<Detector> {
 }
 
 fn array(path: &Path, width: usize) -> Result<Vec<f64>> {
-    let bytes = std::fs::read(path).map_err(FileError::on("read", path))?;
+    let bytes = regular::read(path, regular::NUMBERS)?;
     let array = npy::decode::<f64>(&bytes).map_err(|error| Error::malformed(path, error.to_string()))?;
     match array.shape.as_slice() {
         [_, columns] if *columns == width => Ok(array.values),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use riptide_draw::{CurvePoint, png, training_curve};
-use riptide_files::{FileError, atomic};
+use riptide_files::{atomic, regular};
 use riptide_models::Network;
 use riptide_models::train::Trainer;
 
@@ -12,7 +12,7 @@ use super::{Epoch, Resume, Training, best_of};
 use crate::error::{Error, Result};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
-pub(super) const TEACHING: &str = "teaching.safetensors";
+pub(crate) const TEACHING: &str = "teaching.safetensors";
 const METRICS: &str = "metrics.json";
 const TABLE: &str = "metrics.csv";
 
@@ -34,7 +34,7 @@ impl Training {
         }
         trainer.resume(&checkpoint, data)?;
         let path = folder.join(METRICS);
-        let json = std::fs::read(&path).map_err(FileError::on("read", &path))?;
+        let json = regular::read(&path, regular::TEXT)?;
         let mut epochs: Vec<Epoch> = serde_json::from_slice(&json)
             .map_err(|error| Error::malformed(&path, format!("belongs to the checkpoint, but is damaged: {error}")))?;
         // A run that was killed may have written an epoch's figures and not yet its checkpoint.

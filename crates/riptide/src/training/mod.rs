@@ -3,20 +3,24 @@
 //! [`Fit`](crate::Fit) trains with this; by itself it is for networks that are wanted without a monitor.
 
 mod folder;
+mod lesson;
 mod validation;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use riptide_datasets::ImageSet;
-use riptide_detectors::distillation::tempered;
-use riptide_files::{FileError, Progress, Unit, digest};
+use riptide_files::lock::FolderLock;
+use riptide_files::{Progress, Unit};
 use riptide_models::Network;
-use riptide_models::train::{Recipe, Targets, Teaching, Trainer, TrainingSet};
+use riptide_models::train::{Recipe, Targets, Trainer, TrainingSet};
 use serde::{Deserialize, Serialize};
 
-use folder::TEACHING;
+pub(crate) use folder::TEACHING;
 pub use folder::has_checkpoint;
+pub(crate) use lesson::temper;
+use lesson::{Identity, no_labels};
 use validation::validate;
 
 use crate::classifier::Classifier;
@@ -62,6 +66,14 @@ pub enum Lesson<'a> {
     Labels,
     /// The outputs of this classifier.
     Classifier(&'a Classifier),
+    /// The outputs of a classifier that was asked before, at the temperature that they are learned at.
+    Answers {
+        /// For every version of the training images that the recipe's augmentation asks about, row-major
+        /// (versions, n, n_classes).
+        training: &'a [f32],
+        /// For the validation images, row-major (n, n_classes); empty if there are none.
+        validation: &'a [f32],
+    },
 }
 
 /// What an epoch came to.
@@ -150,7 +162,8 @@ impl Training {
     /// [`Error::Option`] for an option out of range, [`Error::Mismatch`] for images without labels if these are the lesson or
     /// for validation images that are missing while patience asks for them, [`Error::Malformed`] if the folder holds a
     /// checkpoint that must not be there or none that must, [`Error::Network`] if the training diverges or the checkpoint is
-    /// of another training.
+    /// of another training, [`Error::NothingLearned`] if a network that learns from a classifier is clearly further from it at
+    /// the end than at the start.
     pub fn run(
         &self,
         network: &Network,
@@ -164,14 +177,13 @@ impl Training {
         let Identity { asked, data } = self.identity(network, images, validation, lesson)?;
         let mut trainer = Trainer::new(network, self.recipe.clone())?;
         let mut epochs = self.resumed(&mut trainer, &data)?;
-        if let Some(folder) = &self.folder {
-            std::fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
-        }
+        // Two trainings in one folder would mix their epochs.
+        let _lock = self.folder.as_ref().map(FolderLock::acquire).transpose()?;
         let targets = self.targets(images, validation, lesson, &asked, progress)?;
         let set = TrainingSet {
             pixels: images.pixels(),
-            targets: match &targets.teaching {
-                Some(teaching) => teaching.targets(),
+            targets: match &targets.training {
+                Some(rows) => Targets::Probabilities(rows),
                 None => Targets::Labels(images.labels().ok_or_else(|| no_labels("the training images"))?),
             },
         };
@@ -218,6 +230,9 @@ impl Training {
             Some((_, epoch, network)) => (epoch, network),
             None => (epochs.len() as u32, last.clone()),
         };
+        if targets.training.is_some() {
+            targets.check_learned(network, [&best, &last], images)?;
+        }
         Ok(Trained {
             best,
             best_epoch,
@@ -254,85 +269,10 @@ impl Training {
         }
     }
 
-    /// Which network learns what from which images, so that neither a checkpoint nor kept outputs are taken up with others.
-    fn identity(
-        &self,
-        network: &Network,
-        images: &ImageSet,
-        validation: Option<&ImageSet>,
-        lesson: Lesson<'_>,
-    ) -> Result<Identity> {
-        let validation = validation.map(ImageSet::digest).unwrap_or_default();
-        let classifier = match lesson {
-            Lesson::Labels => String::new(),
-            Lesson::Classifier(classifier) => classifier.identity(images)?,
-        };
-        let asked = digest::of_parts(&[images.digest().as_bytes(), classifier.as_bytes()]);
-        let data = digest::of_parts(&[
-            asked.as_bytes(),
-            validation.as_bytes(),
-            &self.temperature.to_le_bytes(),
-            network.digest().as_bytes(),
-        ]);
-        Ok(Identity { asked, data })
-    }
-
     fn is_stalled(&self, epochs: &[Epoch]) -> bool {
         let best = best_of(epochs).map_or(0, |best| best.epoch as usize);
         self.patience
             .is_some_and(|patience| !epochs.is_empty() && epochs.len().saturating_sub(best) >= patience.max(1) as usize)
-    }
-
-    /// What is to be learned, and what the validation images are compared with.
-    fn targets(
-        &self,
-        images: &ImageSet,
-        validation: Option<&ImageSet>,
-        lesson: Lesson<'_>,
-        asked: &str,
-        progress: &mut dyn Progress,
-    ) -> Result<Outputs> {
-        let Lesson::Classifier(classifier) = lesson else {
-            if let Some(validation) = validation.filter(|set| set.labels().is_none()) {
-                return Err(no_labels(&format!("{} validation images", validation.len())));
-            }
-            return Ok(Outputs::default());
-        };
-        let versions = self.recipe.augmentation.versions().unwrap_or(1);
-        let kept = self.folder.as_ref().map(|folder| folder.join(TEACHING));
-        let data = format!("{asked} versions {versions}");
-        let known = match &kept {
-            Some(path) => Teaching::load(path, &data)?,
-            None => None,
-        };
-        let mut teaching = match known {
-            Some(teaching) => teaching,
-            None => {
-                let total = (versions * images.len()) as u64;
-                progress.begin("asking the classifier", Some(total), Unit::Images);
-                let size = (images.height(), images.width());
-                let ask = |pixels: &[u8]| {
-                    let set = ImageSet::unlabelled(pixels.to_vec(), size.0, size.1)?;
-                    classifier.predict_proba(&set, |n| progress.advance(n as u64))
-                };
-                let teaching = Teaching::from_fn(size, images.pixels(), &self.recipe, ask)?;
-                progress.end();
-                if let Some(path) = &kept {
-                    teaching.save(path, &data)?;
-                }
-                teaching
-            }
-        };
-        let temper = |rows: &[f32]| tempered(rows, classifier.n_classes(), self.temperature);
-        teaching.probabilities = temper(&teaching.probabilities)?;
-        let validation = match validation {
-            None => None,
-            Some(images) => Some(temper(&classifier.predict_proba(images, |_| ())?)?),
-        };
-        Ok(Outputs {
-            teaching: Some(teaching),
-            validation,
-        })
     }
 }
 
@@ -346,36 +286,11 @@ fn best_of(epochs: &[Epoch]) -> Option<&Epoch> {
     }
 }
 
-/// Whose work it is.
-struct Identity {
-    /// Which classifier is asked about which images.
-    asked: String,
-    /// Which network learns what from which images.
-    data: String,
-}
-
 /// The classifier's outputs, tempered.
 #[derive(Default)]
-struct Outputs {
+struct Outputs<'a> {
     /// For every version of the training images.
-    teaching: Option<Teaching>,
+    training: Option<Cow<'a, [f32]>>,
     /// For the validation images, (n, n_classes).
-    validation: Option<Vec<f32>>,
-}
-
-fn no_labels(what: &str) -> Error {
-    Error::mismatch("labels to learn from", format!("one for each of {what}"), "none")
-}
-
-impl Classifier {
-    /// Tells classifiers apart: a network by its digest, a function by what it answers to a few images.
-    fn identity(&self, images: &ImageSet) -> Result<String> {
-        if let Some(network) = self.network() {
-            return Ok(network.digest());
-        }
-        let few = images.slice(0..images.len().min(16))?;
-        let rows = self.predict_proba(&few, |_| ())?;
-        let bytes: Vec<u8> = rows.iter().flat_map(|p| p.to_le_bytes()).collect();
-        Ok(digest::of_bytes(&bytes))
-    }
+    validation: Option<Cow<'a, [f32]>>,
 }

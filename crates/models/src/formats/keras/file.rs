@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hdf5_reader::{Hdf5File, OpenOptions};
-use riptide_files::FileError;
+use riptide_files::regular;
 use serde_json::Value;
 
 use crate::error::ModelError;
@@ -51,7 +51,7 @@ impl KerasFile {
             path: path.into(),
             source: Box::new(source),
         };
-        let bytes = std::fs::read(path).map_err(FileError::on("read", path))?;
+        let bytes = regular::read(path, regular::NUMBERS)?;
         let options = OpenOptions {
             max_read_bytes: MAX_ARRAY_BYTES,
             ..OpenOptions::default()

@@ -1,0 +1,196 @@
+# The extension: arrays in, plain values out. Everything public is in riptide_drift.
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+class Error(ValueError): ...
+
+@final
+class Source:
+    @staticmethod
+    def array(
+        bytes: npt.NDArray[np.uint8],
+        dtype: str,
+        shape: Sequence[int],
+        *,
+        name: str,
+        options: Mapping[str, str | None] | None = None,
+        labels: Sequence[int] | None = None,
+        probabilities: npt.NDArray[np.float32] | None = None,
+    ) -> Source: ...
+    @staticmethod
+    def path(
+        path: str | os.PathLike[str],
+        *,
+        framing: Mapping[str, Any] | None = None,
+        options: Mapping[str, str | None] | None = None,
+        columns: Sequence[str] = ...,
+        skip_unreadable: bool = False,
+        labels: Sequence[int] | None = None,
+        probabilities: npt.NDArray[np.float32] | None = None,
+    ) -> Source: ...
+    @staticmethod
+    def iterator(iterator: Any, *, name: str, n_classes: int | None = None) -> Source: ...
+    def head(self, n: int) -> npt.NDArray[np.uint8]: ...
+    @property
+    def name(self) -> str: ...
+
+@final
+class Classifier:
+    @staticmethod
+    def open(
+        path: str | os.PathLike[str],
+        *,
+        preprocessing: str | Mapping[str, Any] | None = None,
+        colours: str | None = None,
+        onnx: Mapping[str, Any] | None = None,
+    ) -> Classifier: ...
+    @staticmethod
+    def function(
+        function: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]], n_classes: int, size: tuple[int, int]
+    ) -> Classifier: ...
+    @staticmethod
+    def logged(n_classes: int, size: tuple[int, int]) -> Classifier: ...
+    @property
+    def n_classes(self) -> int: ...
+    @property
+    def input_size(self) -> tuple[int, int]: ...
+    @property
+    def framing(self) -> Any: ...
+
+@final
+class Network:
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> Network: ...
+    def predict_proba(self, images: Source) -> npt.NDArray[np.float32]: ...
+
+@final
+class Monitor:
+    @staticmethod
+    def fit(
+        classifier: Classifier,
+        images: Source,
+        *,
+        reference: Source | None = None,
+        progress: Any = None,
+        options: Mapping[str, Any],
+    ) -> tuple[Monitor, dict[str, Any]]: ...
+    @staticmethod
+    def from_networks(
+        classifier: Classifier,
+        distilled: Network,
+        reference: Source,
+        *,
+        class_names: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        calibrate: Mapping[str, Any] | None = None,
+        progress: Any = None,
+    ) -> Monitor: ...
+    @staticmethod
+    def load(dir: str | os.PathLike[str], classifier: Classifier | None = None) -> Monitor: ...
+    def save(self, dir: str | os.PathLike[str]) -> None: ...
+    def with_options(self, options: Mapping[str, Any]) -> Monitor: ...
+    def calibrate(self, images: Source, options: Mapping[str, Any], progress: Any = None) -> Monitor: ...
+    def detect(
+        self, images: Source, batch_size: int | None = None, alarm: Alarm | None = None, progress: Any = None
+    ) -> tuple[list[dict[str, Any]], Alarm | None]: ...
+    def detect_windows(
+        self,
+        images: Source,
+        group_by: str | None = None,
+        time: str | None = None,
+        every: str | None = None,
+        progress: Any = None,
+    ) -> list[dict[str, Any]]: ...
+    def detect_scores(self, scores: Sequence[float]) -> dict[str, Any]: ...
+    def score(self, images: Source, probabilities: bool = False, progress: Any = None) -> dict[str, Any]: ...
+    def predict(self, images: Source) -> list[dict[str, Any]]: ...
+    def explain(
+        self, images: Source, n_images: int = 24, progress: Any = None
+    ) -> tuple[dict[str, Any], list[npt.NDArray[np.uint8]], bytes]: ...
+    def certify(
+        self, require: str | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], list[str], str]: ...
+    def audit(self, images: Source) -> Audit: ...
+    def alarm(self) -> Alarm: ...
+    @property
+    def facts(self) -> dict[str, Any]: ...
+    @property
+    def options(self) -> dict[str, Any]: ...
+    @property
+    def reference_scores(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def note(self) -> str | None: ...
+    @property
+    def distilled(self) -> Network: ...
+
+@final
+class Alarm:
+    @staticmethod
+    def from_state(state: Any) -> Alarm: ...
+    def state(self) -> dict[str, Any]: ...
+    @property
+    def e_value(self) -> float: ...
+    @property
+    def alarm(self) -> bool: ...
+    @property
+    def alarm_after(self) -> int | None: ...
+    @property
+    def n_batches(self) -> int: ...
+    def is_like(self, other: Alarm) -> bool: ...
+
+@final
+class Audit:
+    def pick(self, m: int, seed: int = 0) -> list[dict[str, Any]]: ...
+    def update(self, picks: Any, accepted: float | None = None) -> dict[str, Any]: ...
+    def __len__(self) -> int: ...
+
+@final
+class Drift:
+    def __new__(
+        cls,
+        detector: str,
+        reference: npt.NDArray[np.float64],
+        options: Mapping[str, Any],
+        update: Mapping[str, Any] | None = None,
+        preprocess: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] | None = None,
+    ) -> Drift: ...
+    @staticmethod
+    def from_state(
+        state: Any, preprocess: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] | None = None
+    ) -> Drift: ...
+    def state(self) -> dict[str, Any]: ...
+    def predict(self, batch: npt.NDArray[np.float64]) -> dict[str, Any]: ...
+    def score(self, batch: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+    @property
+    def reference(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def n_seen(self) -> int: ...
+
+def ks_2samp(
+    reference: npt.NDArray[np.float64],
+    batch: npt.NDArray[np.float64],
+    alternative: str = "two-sided",
+    method: str = "auto",
+) -> dict[str, Any]: ...
+def cvm_2samp(reference: npt.NDArray[np.float64], batch: npt.NDArray[np.float64]) -> tuple[float, float]: ...
+def corruptions() -> list[str]: ...
+def corrupt(images: Source, name: str, severity: int, seed: int = 0, first: int = 0) -> npt.NDArray[np.uint8]: ...
+def distillation_score(
+    classifier: npt.NDArray[np.float32],
+    distilled: npt.NDArray[np.float32],
+    loss: str = "kld",
+    temperature: float = 1.0,
+) -> npt.NDArray[np.float32]: ...
+def percentile(values: Sequence[float], q: float) -> float: ...
+def shapes(
+    n: int, test: bool = False, seed: int = 0
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32], list[str]]: ...
